@@ -13,9 +13,12 @@ SHARED = Path(os.environ.get("GDPW_SHARED", Path(__file__).parents[2] / "shared"
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with real clips, portraits and broken files. Skips where it is missing."""
+    """The folder with real clips, portraits and broken files. Skips where it is missing, unless it is required."""
     if not (SHARED / "data").is_dir():
-        pytest.skip(f"needs the shared test data, not found in {SHARED} (set GDPW_SHARED)")
+        missing = f"needs the shared test data, not found in {SHARED} (set GDPW_SHARED)"
+        if os.environ.get("GDPW_REQUIRE_SHARED"):
+            pytest.fail(missing)
+        pytest.skip(missing)
     return SHARED / "data"
 
 

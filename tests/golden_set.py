@@ -63,9 +63,7 @@ def unit(name: str, shape: Sequence[int]) -> NDArray[np.float64]:
     return (u01(name, shape) - 0.5) * math.sqrt(12.0)
 
 
-def smooth(
-    name: str, channels: int, height: int, width: int, lo: float = 0.0, hi: float = 1.0
-) -> NDArray[np.float32]:
+def smooth(name: str, channels: int, height: int, width: int, lo: float = 0.0, hi: float = 1.0) -> NDArray[np.float32]:
     """A smooth (channels, height, width) test picture between `lo` and `hi`."""
     p = unit(name, (channels, 4, 4))[..., None, None]
     y = ((np.arange(height) + 0.5) / height)[:, None]
