@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+import torch
+from deca_set import published_deca
 
 SHARED = Path(os.environ.get("GDPW_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -40,3 +42,11 @@ def carphone() -> Path:
 def astronaut() -> Path:
     """A public-domain portrait, 512x512."""
     return _wheel_file("scikit-image", "skimage/data/astronaut.png")
+
+
+@pytest.fixture(scope="session")
+def deca_model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `deca_model.tar` of the published form with the recipe's weights."""
+    path = tmp_path_factory.mktemp("deca") / "deca_model.tar"
+    torch.save(published_deca(), path)
+    return path
