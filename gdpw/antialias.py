@@ -1,0 +1,69 @@
+"""Anti-aliased downsampling: a Gaussian blur, then every s-th pixel.
+
+Published as a depth-wise convolution with kernels up to 125x125 whose output is mostly thrown away by the striding.
+The kernel is an outer product, so the same map is a pair of small matrices, D_h @ x @ D_w^T, at a
+hundredth of the cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def blur_kernel(stride: int, device: torch.device | None = None) -> Tensor:
+    """The 1-d Gaussian (k,) for downsampling by `stride`, sum 1: sigma = (stride - 1) / 2, k = 2 round(4 sigma) + 1.
+
+    For stride 1 it is NaN, 0/0, as it is in every released state dict (parity README, section 3); nobody uses it.
+    """
+    sigma = (stride - 1) / 2
+    radius = round(4 * sigma)
+    offset = torch.arange(-radius, radius + 1, dtype=torch.float32, device=device)
+    weight = torch.exp(-(offset**2) / (2 * sigma**2)) if stride > 1 else offset / 0
+    return weight / weight.sum()
+
+
+def downsampling_matrix(size: int, stride: int, device: torch.device | None = None) -> Tensor:
+    """The matrix D, (ceil(size / stride), size): output i is the kernel around input i * stride.
+
+    Zero padding, so the rows at the borders sum to less than 1.
+    """
+    kernel = blur_kernel(stride, device)
+    radius = len(kernel) // 2
+    centre = torch.arange(0, size, stride, device=device)
+    tap = torch.arange(size, device=device) - centre[:, None] + radius
+    return torch.where((tap >= 0) & (tap < len(kernel)), kernel[tap.clamp(0, len(kernel) - 1)], 0)
+
+
+def downsample(picture: Tensor, strides: Sequence[int]) -> list[Tensor]:
+    """`picture` reduced by each of `strides`, always in one step from full size.
+
+    picture: (B, C, H, W).
+    Returns for each stride (B, C, ceil(H / stride), ceil(W / stride)); for stride 1 `picture` itself.
+    Convention: zero padding darkens borders, and output i sits at input i * stride (the corner of its cell, not the
+    middle). The released weights were trained so.
+    Source: GDPW (BMVC 2022), parity README section 5.
+    """
+    height, width = picture.shape[-2:]
+    return [
+        picture
+        if stride == 1
+        else (downsampling_matrix(height, stride, picture.device).to(picture.dtype) @ picture)
+        @ downsampling_matrix(width, stride, picture.device).to(picture.dtype).T
+        for stride in strides
+    ]
+
+
+class ReleasedKernel(nn.Module):
+    """Holds the 2-d kernel where released state dicts have it, as `weight` (channels, 1, k, k). Only a place in a file:
+    `downsample` computes what it needs.
+    """
+
+    weight: Tensor
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        kernel = blur_kernel(stride)
+        self.register_buffer("weight", torch.outer(kernel, kernel).expand(channels, 1, -1, -1).clone())
