@@ -68,12 +68,11 @@ class Flame(nn.Module):
         }
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
-        if model.landmarks:
-            self.static_68 = MeshPoints(model.landmarks.static, self.faces)
-            self.contour_68 = MeshPoints(model.landmarks.dynamic, self.faces)
-            self.full_68 = MeshPoints(model.landmarks.full, self.faces)
-        if model.mediapipe:
-            self.mediapipe_478 = MeshPoints(model.mediapipe, self.faces)
+        landmarks = model.landmarks
+        self.contour_68 = MeshPoints(landmarks.dynamic, self.faces) if landmarks else None
+        self.static_68 = MeshPoints(landmarks.static, self.faces) if landmarks else None
+        self.full_68 = MeshPoints(landmarks.full, self.faces) if landmarks else None
+        self.mediapipe_478 = MeshPoints(model.mediapipe, self.faces) if model.mediapipe else None
 
     def forward(self, codes: Codes) -> Tensor:
         """The mesh, (B, V, 3) in model space: metres, y up, looking along +z; the camera is not applied.
@@ -93,19 +92,16 @@ class Flame(nn.Module):
 
         The 17 of the contour slide over the cheeks as the head turns; the other 51 stay where they are.
         """
-        self._require("contour_68", "68 landmarks")
-        contour = self.contour_68.of_rows(vertices, contour_rows(pose[:, :3]))
-        return torch.cat([contour, self.static_68(vertices)], dim=1)
+        contour = self._present(self.contour_68).of_rows(vertices, contour_rows(pose[:, :3]))
+        return torch.cat([contour, self._present(self.static_68)(vertices)], dim=1)
 
     def landmarks_3d(self, vertices: Tensor) -> Tensor:
         """The 68 points fixed to the head, (B, V, 3) -> (B, 68, 3)."""
-        self._require("full_68", "68 landmarks")
-        return self.full_68(vertices)
+        return self._present(self.full_68)(vertices)
 
     def mediapipe_points(self, vertices: Tensor) -> Tensor:
         """MediaPipe's 478 points, (B, V, 3) -> (B, 478, 3)."""
-        self._require("mediapipe_478", "478 MediaPipe points")
-        return self.mediapipe_478(vertices)
+        return self._present(self.mediapipe_478)(vertices)
 
     def _rotations(self, pose: Tensor, eyes: Tensor) -> Tensor:
         """Rotations of root, neck, jaw and eyes, (B, 5, 3, 3). The neck is stiff."""
@@ -114,9 +110,10 @@ class Flame(nn.Module):
         vectors = torch.cat([root, torch.zeros_like(root), jaw, eyes], dim=1)
         return axis_angle_to_matrix(vectors.unflatten(1, (5, 3)))
 
-    def _require(self, points: str, what: str) -> None:
-        if not hasattr(self, points):
-            raise FaceModelError(f"the face model {self.name!r} has no {what}; it needs a landmark file of its own")
+    def _present(self, points: MeshPoints | None) -> MeshPoints:
+        if points is None:
+            raise FaceModelError(f"the face model {self.name!r} comes without these landmarks")
+        return points
 
 
 def contour_rows(rotation: Tensor) -> Tensor:

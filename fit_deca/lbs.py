@@ -32,7 +32,9 @@ def skin(
     motions: Tensor,  # (B, J, 3, 4)
     weights: Tensor,  # (V, J)
 ) -> Tensor:  # (B, V, 3)
-    """Move each vertex by the weighted mean of the joints' motions."""
-    blended = (weights @ motions.flatten(2)).unflatten(-1, (3, 4))
-    turn, shift = blended.split([3, 1], dim=-1)
-    return (turn * vertices[:, :, None]).sum(-1) + shift.squeeze(-1)
+    """Move each vertex by the weighted mean of the joints' motions.
+
+    Vertices run along the last axis inside, which is several times faster on a CPU.
+    """
+    turn, shift = (motions.flatten(2).mT @ weights.T).unflatten(1, (3, 4)).split([3, 1], dim=2)
+    return ((turn * vertices.mT[:, None]).sum(2) + shift.squeeze(2)).mT.contiguous()

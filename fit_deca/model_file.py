@@ -6,6 +6,10 @@ Source of names and shapes: FLAME (SIGGRAPH Asia 2017), FLAME 2020 and 2023, and
 from __future__ import annotations
 
 import hashlib
+import io
+import lzma
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -33,6 +37,14 @@ _SHAPES = CODE_SIZES["shape"]
 _COMPONENTS = _SHAPES + CODE_SIZES["expression"]
 _PUBLISHED_COMPONENTS = 400
 _PUBLISHED_SHAPES = 300
+
+_KINDS = {"fiu": "numbers", "iu": "whole numbers", "U": "text"}
+
+_DAMAGE = (
+    *(EOFError, MemoryError, RuntimeError, ValueError),
+    *(lzma.LZMAError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+"""What reading a damaged .npz raises."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,6 +90,13 @@ class FaceModel:
     landmarks: LandmarkEmbedding | None = None
     mediapipe: Correspondence | None = None
 
+    def __post_init__(self) -> None:
+        sixty_eight = (self.landmarks.static, self.landmarks.dynamic, self.landmarks.full) if self.landmarks else ()
+        for points in (*sixty_eight, *((self.mediapipe,) if self.mediapipe else ())):
+            if points.faces.max() >= len(self.faces):
+                mesh = f"the mesh of {self.name!r} has {len(self.faces)} faces"
+                raise FaceModelError(f"{mesh}, but its landmarks lie on face {points.faces.max()}")
+
     @cached_property
     def hash(self) -> str:
         """SHA-256 over the arrays that turn codes into vertices: equal hashes, equal meanings of codes and vertices.
@@ -103,7 +122,8 @@ def load_face_model(path: str | Path) -> FaceModel:
     with _blaming(path):
         if zipfile.is_zipfile(path):
             with np.load(path, allow_pickle=False) as arrays:
-                return face_model_from_arrays(arrays, str(arrays["name"]) if "name" in arrays else path.stem)
+                name = str(_array(arrays, "name", (), kinds="U")) if "name" in arrays else path.stem
+                return face_model_from_arrays(arrays, name)
         with path.open("rb") as file:
             return face_model_from_arrays(read_pickled_arrays(file), path.stem)
 
@@ -115,8 +135,10 @@ def load_landmark_embedding(path: str | Path) -> LandmarkEmbedding:
     """
     path = Path(path)
     with _blaming(path), path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
+        start = file.read(10)
+        if start[:8] != b"\x93NUMPY\x01\x00":
+            raise FaceModelError("not a landmark file: expected the .npy that comes with DECA")
+        file.seek(int.from_bytes(start[8:], "little"), io.SEEK_CUR)
         return landmarks_from_arrays(read_pickled_arrays(file))
 
 
@@ -128,7 +150,9 @@ def face_model_from_arrays(arrays: Arrays, name: str) -> FaceModel:
     """
     v_template = _floats(arrays, "v_template", (None, 3))
     vertices = len(v_template)
-    faces = _indices(arrays, "f", (None, 3), below=vertices)
+    faces = _indices(arrays, "f", (None, 3))
+    if faces.max() >= vertices:
+        raise FaceModelError(f"f names vertex {faces.max()}, but v_template has {vertices}")
     shapedirs = _floats(arrays, "shapedirs", (vertices, 3, None))
     if shapedirs.shape[2] == _PUBLISHED_COMPONENTS:
         expressions = slice(_PUBLISHED_SHAPES, _PUBLISHED_SHAPES + CODE_SIZES["expression"])
@@ -147,19 +171,19 @@ def face_model_from_arrays(arrays: Arrays, name: str) -> FaceModel:
         J_regressor=_floats(arrays, "J_regressor", (joints, vertices)),
         parents=_parents(arrays),
         weights=_floats(arrays, "weights", (vertices, joints)),
-        landmarks=landmarks_from_arrays(arrays, len(faces)) if "full_lmk_faces_idx" in arrays else None,
-        mediapipe=_correspondence(arrays, "mediapipe", (MEDIAPIPE_POINTS,), len(faces))
+        landmarks=landmarks_from_arrays(arrays) if "full_lmk_faces_idx" in arrays else None,
+        mediapipe=_correspondence(arrays, "mediapipe", (MEDIAPIPE_POINTS,))
         if "mediapipe_faces_idx" in arrays
         else None,
     )
 
 
-def landmarks_from_arrays(arrays: Arrays, faces: int | None = None) -> LandmarkEmbedding:
-    """Check landmark arrays that go by the names of DECA's landmark file, for a mesh of so many faces."""
-    full = _correspondence(arrays, "full_lmk", (1, 68), faces)
+def landmarks_from_arrays(arrays: Arrays) -> LandmarkEmbedding:
+    """Check landmark arrays that go by the names of DECA's landmark file, and bring them into our form."""
+    full = _correspondence(arrays, "full_lmk", (1, 68))
     return LandmarkEmbedding(
-        static=_correspondence(arrays, "static_lmk", (51,), faces),
-        dynamic=_correspondence(arrays, "dynamic_lmk", (79, 17), faces),
+        static=_correspondence(arrays, "static_lmk", (51,)),
+        dynamic=_correspondence(arrays, "dynamic_lmk", (79, 17)),
         full=Correspondence(faces=full.faces[0], bary=full.bary[0]),
     )
 
@@ -190,11 +214,9 @@ def _named(prefix: str, points: Correspondence) -> dict[str, NDArray[Any]]:
     return {f"{prefix}_faces_idx": points.faces, f"{prefix}_bary_coords": points.bary}
 
 
-def _correspondence(arrays: Arrays, prefix: str, shape: tuple[int, ...], faces: int | None) -> Correspondence:
-    return Correspondence(
-        faces=_indices(arrays, f"{prefix}_faces_idx", shape, below=faces),
-        bary=_floats(arrays, f"{prefix}_bary_coords", (*shape, 3)),
-    )
+def _correspondence(arrays: Arrays, prefix: str, shape: tuple[int, ...]) -> Correspondence:
+    faces = _indices(arrays, f"{prefix}_faces_idx", shape)
+    return Correspondence(faces=faces, bary=_floats(arrays, f"{prefix}_bary_coords", (*shape, 3)))
 
 
 def _parents(arrays: Arrays) -> NDArray[np.int64]:
@@ -207,12 +229,10 @@ def _parents(arrays: Arrays) -> NDArray[np.int64]:
     return parents
 
 
-def _indices(arrays: Arrays, name: str, shape: tuple[int | None, ...], below: int | None) -> NDArray[np.int64]:
+def _indices(arrays: Arrays, name: str, shape: tuple[int | None, ...]) -> NDArray[np.int64]:
     array = _array(arrays, name, shape, kinds="iu").astype(np.int64)
-    if array.size and (array.min() < 0 or (below is not None and array.max() >= below)):
-        raise FaceModelError(
-            f"{name} has numbers from {array.min()} to {array.max()}, expected 0 to {below}, exclusive"
-        )
+    if array.size == 0 or array.min() < 0:
+        raise FaceModelError(f"{name} is empty or has negative numbers")
     return array
 
 
@@ -226,11 +246,12 @@ def _floats(arrays: Arrays, name: str, shape: tuple[int | None, ...]) -> NDArray
 def _array(arrays: Arrays, name: str, shape: tuple[int | None, ...], kinds: str) -> NDArray[Any]:
     if name not in arrays:
         raise FaceModelError(f"not a FLAME file: it has no {name}")
-    array = arrays[name]
+    array = np.asarray(arrays[name])  # an .npz member of another kind comes as bytes
+    sizes = ", ".join(map(str, array.shape))
     fits = array.ndim == len(shape) and all(want in (None, size) for want, size in zip(shape, array.shape, strict=True))
     if not fits or array.dtype.kind not in kinds:
         want = ", ".join("any" if size is None else str(size) for size in shape)
-        raise FaceModelError(f"{name} has shape {array.shape} of {array.dtype}, expected ({want}) of numbers")
+        raise FaceModelError(f"{name} is ({sizes}) of {array.dtype}, expected ({want}) of {_KINDS[kinds]}")
     return array
 
 
@@ -243,5 +264,5 @@ def _blaming(path: Path) -> Iterator[None]:
         raise FaceModelError(f"{path}: {error}") from error.__cause__
     except OSError as error:
         raise FaceModelError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise FaceModelError(f"{path}: not a file of arrays, or damaged") from error
