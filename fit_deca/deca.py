@@ -26,7 +26,7 @@ class DecaFitter:
         self._encode = InPieces(batch)
         self._pose = InPieces(batch)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, faces: Tensor) -> DecaCodes:
         """The codes of (B, 3, 224, 224) RGB crops, uint8 or floating in 0..1, on any device.
 
@@ -42,7 +42,7 @@ class DecaFitter:
             )
         return split_parameters(parameters)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def vertices(self, codes: Codes, recover: Tensor) -> Tensor:
         """The mesh of each row of codes, (B, V, 3), as `camera.apply_recover` gives it.
 
