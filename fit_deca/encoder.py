@@ -112,8 +112,8 @@ class Encoder(nn.Module):
 def fast_encoder(encoder: Encoder, dtype: torch.dtype) -> Encoder:
     """A copy for inference: batch norm folded into the convolutions, trunk channels-last and in `dtype`.
 
-    The two linear layers stay in float32. Where outputs are about 1 in size, they are those of `encoder` within 1e-5 for
-    float32, 4e-3 for float16 and 2e-2 for bfloat16; the last two are for GPUs.
+    The two linear layers stay in float32. Outputs of about 1 in size are those of `encoder` within 1e-5 for float32,
+    4e-3 for float16 and 2e-2 for bfloat16; the last two are for GPUs.
     """
     fast = copy.deepcopy(encoder).eval().requires_grad_(False)
     for module in list(fast.modules()):
