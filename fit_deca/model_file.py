@@ -158,8 +158,8 @@ def face_model_from_arrays(arrays: Arrays, name: str) -> FaceModel:
         expressions = slice(_PUBLISHED_SHAPES, _PUBLISHED_SHAPES + CODE_SIZES["expression"])
         shapedirs = np.concatenate([shapedirs[..., :_SHAPES], shapedirs[..., expressions]], axis=2)
     elif shapedirs.shape[2] != _COMPONENTS:
-        counts = f"{_PUBLISHED_COMPONENTS} or {_COMPONENTS} components"
-        raise FaceModelError(f"shapedirs has shape {shapedirs.shape}, expected {counts}")
+        counts = f"expected {_PUBLISHED_COMPONENTS} or {_COMPONENTS}"
+        raise FaceModelError(f"shapedirs has {shapedirs.shape[2]} components, {counts}")
     joints = len(PARENTS)
     posedirs = _floats(arrays, "posedirs", (vertices, 3, 9 * (joints - 1)))
     return FaceModel(
