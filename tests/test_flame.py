@@ -13,6 +13,7 @@ import scipy.sparse
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 from toy_flame import (
     CHIN,
     JAW,
@@ -43,12 +44,12 @@ QUARTER = math.pi / 2
 REST = torch.tensor(list(PLACES.values()), dtype=torch.float32)
 
 
-def codes(batch: int = 1, **entries: dict[int, float]) -> Codes:
+def codes(**entries: dict[int, float]) -> Codes:
     """Neutral codes but for the entries named, as in codes(pose={3: 1.5})."""
-    neutral = {name: torch.zeros(batch, size) for name, size in CODE_SIZES.items()}
+    neutral = {name: torch.zeros(1, size) for name, size in CODE_SIZES.items()}
     for name, values in entries.items():
         for column, value in values.items():
-            neutral[name][:, column] = value
+            neutral[name][0, column] = value
     return Codes(**neutral)
 
 
@@ -123,10 +124,8 @@ def test_gradients_reach_every_code_at_rest_and_in_motion(scale: float) -> None:
     inputs = [(scale * code[:, :6]).requires_grad_() for code in random_codes(2)[:4]]
 
     def vertices(shape: Tensor, expression: Tensor, pose: Tensor, eyes: Tensor) -> Tensor:
-        wide = [
-            torch.cat([code, code.new_zeros(2, size - 6)], dim=1) for code, size in ((shape, 100), (expression, 50))
-        ]
-        return flame(Codes(*wide, pose, eyes, pose[:, :3]))
+        shape, expression = pad(shape, (0, 94)), pad(expression, (0, 44))
+        return flame(Codes(shape, expression, pose, eyes, camera=pose[:, :3]))
 
     assert torch.autograd.gradcheck(vertices, inputs)
 

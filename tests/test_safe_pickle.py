@@ -137,8 +137,8 @@ def test_allowed_names_called_with_nonsense_give_one_line(tmp_path: Path, allowe
 
 def test_an_array_of_pointers_is_refused(tmp_path: Path) -> None:
     """Bytes under the type of objects would be followed as addresses."""
-    array = np.zeros((12, 3))
-    reconstruct, args, (version, shape, _, fortran, data) = array.__reduce__()  # type: ignore[misc]
+    reduced: Any = np.zeros((12, 3)).__reduce__()
+    reconstruct, args, (version, shape, _, fortran, data) = reduced
 
     class Pointers:
         def __reduce__(self) -> Any:
