@@ -134,7 +134,7 @@ def _from_tensor(record: Record) -> NDArray[Any]:
     storage, offset, size, stride = record.args[:4]
     if storage.name != "torch.storage._load_from_bytes":
         raise TypeError("a tensor without its storage")
-    loaded = torch.load(io.BytesIO(storage.args[0]), map_location="cpu", weights_only=True)
+    loaded = torch.load(io.BytesIO(_bytes(storage.args[0])), map_location="cpu", weights_only=True)
     return torch.empty(0, dtype=loaded.dtype).set_(loaded).as_strided(size, stride, offset).numpy()
 
 

@@ -61,8 +61,12 @@ def in_torch_bytes(payload: Calls) -> Calls:
     return Calls(torch._utils._rebuild_tensor_v2, storage, 0, (79, 17), (17, 1), False, OrderedDict())
 
 
-def write_npy(path: Path, content: Any) -> Path:
-    np.save(path, np.array(content, dtype=object), allow_pickle=True)
+def write_npy(path: Path, content: Any, protocol: int = 4) -> Path:
+    """As `np.save` writes an array of objects."""
+    array = np.array(content, dtype=object)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        pickle.dump(array, file, protocol)
     return path
 
 
@@ -159,10 +163,12 @@ def test_an_array_wrapped_in_itself_is_refused(tmp_path: Path) -> None:
     assert_one_line(tmp_path / "crafted.pkl", load_face_model, "v_template cannot be read as an array")
 
 
-def test_landmarks_kept_as_torch_tensors_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_landmarks_kept_as_torch_tensors_are_read(tmp_path: Path, protocol: int) -> None:
     arrays = toy_landmarks()
     tensors = {name: torch.from_numpy(arrays[name]).mT.contiguous().mT for name in arrays if name.startswith("dynamic")}
-    dynamic = load_landmark_embedding(write_npy(tmp_path / "landmarks.npy", arrays | tensors)).dynamic
+    path = write_npy(tmp_path / "landmarks.npy", arrays | tensors, protocol)
+    dynamic = load_landmark_embedding(path).dynamic
     np.testing.assert_array_equal(dynamic.faces, arrays["dynamic_lmk_faces_idx"])
     np.testing.assert_array_equal(dynamic.bary, arrays["dynamic_lmk_bary_coords"].astype(np.float32))
 
