@@ -1,0 +1,140 @@
+"""The two tables of a dataset: what it holds (manifest, a row a track) and what became of each input (ledger)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.atomic import atomic_path
+from pipeline.errors import InputError, PipelineError, Reason
+
+MANIFEST = "manifest.parquet"
+LEDGER = "ledger.parquet"
+
+_MANIFEST_SCHEMA = pa.schema(
+    [
+        ("identity", pa.string()),
+        ("video", pa.string()),
+        ("clip", pa.string()),
+        ("track", pa.int32()),
+        ("frames", pa.int64()),
+        ("shard", pa.string()),
+        ("error_median_px", pa.float64()),
+        ("error_p95_px", pa.float64()),
+    ]
+)
+_LEDGER_SCHEMA = pa.schema(
+    [
+        ("input", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("message", pa.string()),
+        ("tracks", pa.int32()),
+        ("frames", pa.int64()),
+        ("seconds", pa.float64()),
+    ]
+)
+
+
+class Status(StrEnum):
+    """How an input ended: with tracks, without any for want of a usable face in it, or by a fault of the file."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+_SKIPPED = {Reason.NOT_VIDEO, Reason.NO_FACE, Reason.FACE_TOO_SMALL, Reason.TOO_SHORT}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestRow:
+    """One track. shard: file name. error_*: over all points and frames of the track, in pixels of its crops."""
+
+    identity: str
+    video: str
+    clip: str
+    track: int
+    frames: int
+    shard: str
+    error_median_px: float
+    error_p95_px: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerRow:
+    """One input. tracks, frames: how many of it are in the dataset. seconds: of work."""
+
+    input: str
+    status: Status
+    reason: Reason | None
+    message: str
+    tracks: int
+    frames: int
+    seconds: float
+
+    @classmethod
+    def done(cls, path: str, tracks: int, frames: int, seconds: float) -> LedgerRow:
+        return cls(
+            input=path, status=Status.DONE, reason=None, message="", tracks=tracks, frames=frames, seconds=seconds
+        )
+
+    @classmethod
+    def rejected(cls, path: str, error: InputError, seconds: float) -> LedgerRow:
+        return cls(
+            input=path,
+            status=Status.SKIPPED if error.reason in _SKIPPED else Status.FAILED,
+            reason=error.reason,
+            message=error.message,
+            tracks=0,
+            frames=0,
+            seconds=seconds,
+        )
+
+
+def write_manifest(rows: Iterable[ManifestRow], folder: Path) -> None:
+    """Write `folder`/manifest.parquet, whole or not at all."""
+    _write([asdict(row) for row in rows], _MANIFEST_SCHEMA, folder / MANIFEST)
+
+
+def read_manifest(folder: Path) -> list[ManifestRow]:
+    """Rows in the order of the samples. Raises PipelineError where there is no manifest."""
+    return [ManifestRow(**row) for row in _read(folder / MANIFEST)]
+
+
+def write_ledger(rows: Iterable[LedgerRow], folder: Path) -> None:
+    """Write `folder`/ledger.parquet, whole or not at all."""
+    _write([asdict(row) for row in rows], _LEDGER_SCHEMA, folder / LEDGER)
+
+
+def read_ledger(folder: Path) -> list[LedgerRow]:
+    """Rows in the order of the inputs. Raises PipelineError where there is no ledger."""
+    rows = _read(folder / LEDGER)
+    return [
+        LedgerRow(**{**row, "status": Status(row["status"]), "reason": row["reason"] and Reason(row["reason"])})
+        for row in rows
+    ]
+
+
+def printable(name: str) -> str:
+    """A file name as text: bytes that are not UTF-8 become `\\udcXX`, which Parquet and terminals can hold."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _write(rows: list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
+    clean = [{name: printable(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows]
+    with atomic_path(path) as partial:
+        pq.write_table(pa.Table.from_pylist(clean, schema=schema), partial)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        return pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise PipelineError(f"{path}: no readable table; is this a dataset that preprocess finished?") from error

@@ -1,0 +1,201 @@
+"""Samples as bytes: one frame is one sample of a WebDataset tar.
+
+Members of a sample, in this order in the tar:
+
+- `<key>.codes.npy`     float32 (165,), FLAME codes in the order of `CODE_SIZES`
+- `<key>.jpg`           the picture, JPEG quality 95 without chroma subsampling
+- `<key>.json`          `Sample`'s other fields, and what the arrays mean
+- `<key>.vertices.npy`  int16 (V, 3), pixels times `vertices_scale` of the JSON
+
+Plain `webdataset` and numpy read all of it; the key is `pipeline.keys`'. Equal samples give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from webdataset import TarWriter
+from webdataset.tariterators import group_by_keys, tar_file_expander
+
+from fit_deca.codes import CODE_SIZES
+from fit_deca.model_file import FaceModel
+from pipeline.atomic import atomic_path
+from pipeline.errors import PipelineError
+from pipeline.keys import Key, parse_key
+from pipeline.records import Crops, Fit, Track
+
+JPEG_QUALITY = 95
+INT16_MAX = np.iinfo(np.int16).max
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceModelStamp:
+    """Which face model gives codes and vertices their meaning. hash: `FaceModel.hash`."""
+
+    name: str
+    hash: str
+
+    @classmethod
+    def of(cls, model: FaceModel) -> FaceModelStamp:
+        return cls(name=model.name, hash=model.hash)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hash[:12]})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One frame of one track, as stored.
+
+    time: seconds. image: (S, S, 3) uint8 RGB. vertices: (V, 3) float32, x and y in its pixels, z away from the viewer
+    in the same unit. codes: (165,) float32. crop: (3, 3) float64, clip pixels -> the picture's. recover: (3, 3)
+    float64, the camera's plane -> the picture's pixels. error_median_px: over the frame's landmarks.
+    """
+
+    key: Key
+    time: float
+    image: NDArray[np.uint8]
+    vertices: NDArray[np.float32]
+    codes: NDArray[np.float32]
+    crop: NDArray[np.float64]
+    recover: NDArray[np.float64]
+    error_median_px: float
+
+
+def samples_of(track: Track, crops: Crops, fit: Fit) -> Iterator[Sample]:
+    """The frames of a fitted track, in order."""
+    clip = track.clip
+    codes = fit.codes.flat().numpy()
+    for row, number in enumerate(track.numbers.tolist()):
+        yield Sample(
+            key=Key(clip.identity, clip.video, clip.clip, track.index, number),
+            time=float(track.times[row]),
+            image=crops.images[row],
+            vertices=fit.vertices[row],
+            codes=codes[row],
+            crop=crops.transforms[row],
+            recover=fit.recover[row],
+            error_median_px=float(np.median(fit.error_px[row])),
+        )
+
+
+def encode_sample(sample: Sample, model: FaceModelStamp) -> dict[str, Any]:
+    """A sample as `TarWriter` takes it: extension -> bytes, and `__key__`."""
+    scale = fixed_point_scale(sample.vertices)
+    height, width = sample.image.shape[:2]
+    about = {
+        **sample.key._asdict(),
+        "time": sample.time,
+        "size": [width, height],
+        "crop": sample.crop.tolist(),
+        "recover": sample.recover.tolist(),
+        "vertices_scale": scale,
+        "codes": CODE_SIZES,
+        "error_median_px": sample.error_median_px,
+        "face_model": {"name": model.name, "hash": model.hash},
+    }
+    image = np.ascontiguousarray(sample.image)
+    return {
+        "__key__": str(sample.key),
+        "jpg": simplejpeg.encode_jpeg(image, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="444"),
+        "vertices.npy": _npy(np.rint(sample.vertices * scale).astype("<i2")),
+        "codes.npy": _npy(sample.codes.astype("<f4")),
+        "json": json.dumps(about).encode(),
+    }
+
+
+def decode_sample(members: Mapping[str, Any]) -> tuple[Sample, FaceModelStamp]:
+    """The inverse of `encode_sample`, but for what JPEG and fixed point lose."""
+    about = json.loads(members["json"])
+    sample = Sample(
+        key=parse_key(members["__key__"]),
+        time=about["time"],
+        image=simplejpeg.decode_jpeg(members["jpg"], colorspace="RGB"),
+        vertices=_array(members["vertices.npy"]).astype(np.float32) / np.float32(about["vertices_scale"]),
+        codes=_array(members["codes.npy"]),
+        crop=np.array(about["crop"]),
+        recover=np.array(about["recover"]),
+        error_median_px=about["error_median_px"],
+    )
+    return sample, FaceModelStamp(**about["face_model"])
+
+
+def fixed_point_scale(vertices: NDArray[np.float32]) -> float:
+    """The largest power of two that keeps every coordinate within int16: 64 or more for pictures of 256 pixels.
+
+    Rounding is off by half its inverse, so by less than 0.02 px up to 1023 px from the picture's corner.
+    """
+    return 2.0 ** math.floor(math.log2((INT16_MAX - 0.5) / max(float(np.abs(vertices).max()), 1.0)))
+
+
+class ShardWriter:
+    """Fills `shard-000000.tar`, `shard-000001.tar`, ... in a folder, a whole track into one of them.
+
+    size_limit: bytes of members from which on a new shard begins. A shard appears under its name when it is full or
+    when the writer's `with` block ends; if that ends by an error, the shard begun last does not appear.
+    """
+
+    def __init__(self, folder: Path, model: FaceModelStamp, size_limit: int) -> None:
+        self.folder, self.model, self.size_limit = folder, model, size_limit
+        self._shards = 0
+        self._filled = 0
+        self._open: ExitStack | None = None
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._open:
+            self._open.__exit__(*error)
+
+    def write_track(self, samples: Iterator[Sample]) -> str:
+        """Add all samples of a track. Returns the shard's file name."""
+        if self._open and self._filled >= self.size_limit:
+            self._open.close()
+            self._open = None
+        if self._open is None:
+            self._begin()
+        for sample in samples:
+            self._filled += self._tar.write(encode_sample(sample, self.model))
+        return self._name
+
+    def _begin(self) -> None:
+        self._name = f"shard-{self._shards:06d}.tar"
+        self._shards += 1
+        self._filled = 0
+        with ExitStack() as stack:
+            partial = stack.enter_context(atomic_path(self.folder / self._name))
+            file = stack.enter_context(partial.open("wb"))
+            self._tar = stack.enter_context(TarWriter(file, user="gdpw", group="gdpw", mtime=0, encoder=False))
+            self._open = stack.pop_all()
+
+
+def read_shard(path: Path) -> Iterator[tuple[Sample, FaceModelStamp]]:
+    """All samples of a shard, in order. Raises PipelineError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            for members in group_by_keys(tar_file_expander([{"url": str(path), "stream": file}])):
+                yield decode_sample(members)
+    except (OSError, tarfile.TarError) as error:
+        raise PipelineError(f"{path}: not a readable shard ({error})") from error
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    return np.load(io.BytesIO(data), allow_pickle=False)
