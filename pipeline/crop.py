@@ -136,7 +136,7 @@ def warp_picture(image: NDArray[np.uint8], matrix: NDArray[np.float64], width: i
 
     Convention: the matrix acts on pixel numbers, so that centres are whole; half a pixel off the edge convention.
     """
-    return cv2.warpAffine(image, matrix[:2], (width, height), flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(image, matrix[:2], (width, height), flags=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
 
 
 def track_window(landmarks: NDArray[Any]) -> Window:
@@ -165,13 +165,12 @@ def cut_window(image: NDArray[np.uint8], window: Window, size: int) -> NDArray[n
 
     Black outside the picture.
     """
-    height, width = image.shape[:2]
     left, top, right, bottom = window.left, window.top, window.left + window.side, window.top + window.side
     inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     square = np.zeros((window.side, window.side, 3), np.uint8)
     square[max(-top, 0) :, max(-left, 0) :][: inside.shape[0], : inside.shape[1]] = inside
-    shrinks = window.side > size
-    return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    method = cv2.INTER_AREA if window.side > size else cv2.INTER_CUBIC
+    return cv2.resize(square, (size, size), interpolation=method).astype(np.uint8, copy=False)
 
 
 def crop_track(track: Track, frames: Iterable[Frame], size: int) -> Crops:

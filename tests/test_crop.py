@@ -100,12 +100,14 @@ def test_track_window_holds_a_face_that_wanders() -> None:
     wander = np.stack([start + np.float32([6 * t, 0, 0]) for t in range(200)])
     window = track_window(wander)
     box = wander[2:-2, LANDMARKS_68, 0]
-    assert window.left < box.min() and window.left + window.side > box.max()
+    assert window.left < box.min()
+    assert window.left + window.side > box.max()
 
 
 def test_track_window_holds_a_tall_face_down_to_the_chin() -> None:
     window = track_window(face_points(100, 50, 130, 150)[None])
-    assert window.top < 50 and window.top + window.side >= 150
+    assert window.top < 50
+    assert window.top + window.side >= 150
 
 
 def test_one_stray_frame_does_not_move_the_window() -> None:
@@ -124,7 +126,8 @@ def test_window_past_the_rim_is_black_there() -> None:
     image = np.full((10, 10, 3), 200, np.uint8)
     crop = cut_window(image, Window(-4, 6, 8), 8)
     assert (crop[:4, 4:] == 200).all()
-    assert (crop[4:] == 0).all() and (crop[:, :4] == 0).all()
+    assert (crop[4:] == 0).all()
+    assert (crop[:, :4] == 0).all()
 
 
 def test_window_outside_the_picture_is_black() -> None:
@@ -164,7 +167,8 @@ def test_only_the_tracks_frames_are_cropped_in_order() -> None:
     crops = crop_track(track_of(landmarks, numbers), drawn_frames(10), 64)
     assert crops.images.shape == (3, 64, 64, 3)
     assert crops.images[:, 32, 32, 0].tolist() == numbers
-    assert crops.transforms.shape == (3, 3, 3) and crops.landmarks.shape == (3, 478, 3)
+    assert crops.transforms.shape == (3, 3, 3)
+    assert crops.landmarks.shape == (3, 478, 3)
 
 
 def test_frames_after_the_track_are_not_decoded() -> None:
