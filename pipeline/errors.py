@@ -14,6 +14,7 @@ class Reason(StrEnum):
     NO_VIDEO_STREAM = "no_video_stream"
     NO_FACE = "no_face"
     FACE_TOO_SMALL = "face_too_small"
+    FACE_ROLLED = "face_rolled"
     TOO_SHORT = "too_short"
 
 

@@ -1,0 +1,211 @@
+"""Find faces of any size in a picture, and follow one of them through pictures that follow one another."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.landmarker import Face, FaceLandmarker
+
+_WINDOW = 2.2
+"""Side of the window in which a face is followed, in face sizes."""
+_RIM = 0.05
+"""A face nearer than this share of the window to its rim gets a new window."""
+_GROWTH = 1.5
+"""A face that has grown or shrunk by more than this since its window was made gets a new one."""
+_PATCH = 384
+"""Larger windows are shrunk to this many pixels; the model itself looks at 256 around the face."""
+_TILED_SEARCHES = 0.2
+"""Seconds between searches through all tiles, while no face is to be found."""
+
+
+class Window(NamedTuple):
+    """A square of a picture in whole pixels; it may reach past it."""
+
+    left: int
+    top: int
+    side: int
+
+    @classmethod
+    def around(cls, face: Face, sizes: float = _WINDOW) -> Window:
+        left, top, right, bottom = face.box
+        side = math.ceil(sizes * face.size)
+        return cls(round((left + right - side) / 2), round((top + bottom - side) / 2), side)
+
+    def cut(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The square's pixels, black outside the picture, averaged down to at most 384x384."""
+        height, width = image.shape[:2]
+        left, top, right, bottom = self.left, self.top, self.left + self.side, self.top + self.side
+        patch: NDArray[Any] = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+        before, after = (max(-top, 0), max(-left, 0)), (max(bottom - height, 0), max(right - width, 0))
+        if any(before + after):
+            patch = cv2.copyMakeBorder(patch, before[0], after[0], before[1], after[1], cv2.BORDER_CONSTANT)
+        if self.side > _PATCH:
+            patch = cv2.resize(patch, (_PATCH, _PATCH), interpolation=cv2.INTER_AREA)
+        return patch
+
+    def to_picture(self, face: Face) -> Face:
+        """A face found in the pixels of `cut`, in pixels of the picture."""
+        scale = self.side / min(self.side, _PATCH)
+        corner = np.array([self.left, self.top, 0], np.float32)
+        return face._replace(landmarks=face.landmarks * np.float32(scale) + corner)
+
+    def holds(self, face: Face) -> bool:
+        """Whether the face is well inside and has about the size that the window was made for."""
+        left, top, right, bottom = face.box
+        rim = _RIM * self.side
+        growth = face.size * _WINDOW / self.side
+        inside = left - rim >= self.left and top - rim >= self.top
+        inside = inside and right + rim <= self.left + self.side and bottom + rim <= self.top + self.side
+        return inside and 1 / _GROWTH <= growth <= _GROWTH
+
+
+def same_place(a: Face, b: Face) -> bool:
+    """Whether two faces overlap so far that, a moment apart, they are one: a third of their common area."""
+    left, top = np.maximum(a.box[:2], b.box[:2])
+    right, bottom = np.minimum(a.box[2:], b.box[2:])
+    shared = max(right - left, 0) * max(bottom - top, 0)
+    return shared > (_area(a) + _area(b) - shared) / 3
+
+
+def _area(face: Face) -> float:
+    left, top, right, bottom = face.box
+    return (right - left) * (bottom - top)
+
+
+class FaceFinder:
+    """Every face in a picture, whatever was in the pictures before.
+
+    The detector of the landmark model sees faces from about a sixth of the picture upwards, so smaller ones are looked
+    for in square tiles that overlap by half: as wide as the shorter side, then a half and a quarter of it.
+    """
+
+    def __init__(self) -> None:
+        self._landmarker = FaceLandmarker(faces=4)
+
+    def __call__(self, image: NDArray[np.uint8], *, tiles: bool = True) -> list[Face]:
+        """Faces in pixels of the (H, W, 3) picture, largest first; tiles only where the whole picture shows none."""
+        height, width = image.shape[:2]
+        side = min(height, width)
+        levels = [[Window(0, 0, max(height, width))]]
+        if tiles:
+            levels += [_tiles(width, height, side // parts) for parts in (1, 2, 4) if side // parts >= 64]
+        for windows in levels:
+            faces = [face for window in windows for face in self.look(image, window)]
+            if faces:
+                return _distinct(faces)
+        return []
+
+    def look(self, image: NDArray[np.uint8], window: Window) -> list[Face]:
+        """Faces inside one window, in pixels of the picture."""
+        return [window.to_picture(face) for face in self._landmarker(window.cut(image))]
+
+    def close(self) -> None:
+        self._landmarker.close()
+
+
+def _tiles(width: int, height: int, side: int) -> list[Window]:
+    rows, columns = (np.linspace(0, free, math.ceil(2 * free / side) + 1) for free in (height - side, width - side))
+    return [Window(round(left), round(top), side) for top in rows.tolist() for left in columns.tolist()]
+
+
+def _distinct(faces: list[Face]) -> list[Face]:
+    """Largest first, without those that show a larger one again."""
+    distinct: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.size):
+        if not any(same_place(face, kept) for kept in distinct):
+            distinct.append(face)
+    return distinct
+
+
+class FaceFollower:
+    """One person's face, picture after picture.
+
+    The face is landmarked in video mode inside a square around it that stays where it is until the face nears its rim:
+    in a face-sized square MediaPipe follows small faces as well as large ones. Where it loses the face, the whole
+    picture is searched at once, first around the last place. Of several faces the largest is taken; a person once
+    taken is not left for another while `patience` seconds have not passed since it was last seen.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._finder = FaceFinder()
+        self._landmarker = FaceLandmarker(video=True)
+        self.forget()
+
+    def forget(self) -> None:
+        """The next picture does not follow the last one."""
+        self._window: Window | None = None
+        self._last: Face | None = None
+        self._seen = self._searched = -math.inf
+
+    def __call__(self, image: NDArray[np.uint8], time: float) -> Face | None:
+        """The face in the next (H, W, 3) picture, or None. `time` in seconds must rise."""
+        face = self._follow(image, time)
+        if face is None:
+            face = self._find(image, time)
+        if face is None:
+            self._window = None
+            return None
+        self._last, self._seen, self._searched = face, time, -math.inf
+        if self._window and not self._window.holds(face):
+            self._window = None
+        return face
+
+    def _follow(self, image: NDArray[np.uint8], time: float) -> Face | None:
+        if self._last is None or time - self._seen > self._patience:
+            return None
+        if self._window is None:
+            return self._enter(image, time, self._last)
+        return self._landmark(image, time, self._last)
+
+    def _enter(self, image: NDArray[np.uint8], time: float, near: Face) -> Face | None:
+        """Make a window around a face and look for it there."""
+        self._window = Window.around(near)
+        self._landmarker.forget()
+        return self._landmark(image, time, near)
+
+    def _landmark(self, image: NDArray[np.uint8], time: float, near: Face) -> Face | None:
+        assert self._window
+        faces = [self._window.to_picture(face) for face in self._landmarker(self._window.cut(image), time)]
+        return faces[0] if faces and same_place(faces[0], near) else None
+
+    def _find(self, image: NDArray[np.uint8], time: float) -> Face | None:
+        """Search for the person that was there or, once that one is given up, for the largest face."""
+        lost = self._last if time - self._seen <= self._patience else None
+        if lost is not None:
+            nearby = self._finder.look(image, Window.around(lost, 2 * _WINDOW))
+            found = self._first_confirmed(image, time, [face for face in nearby if same_place(face, lost)])
+            if found is not None:
+                return found
+        tiles = time - self._searched >= _TILED_SEARCHES
+        self._searched = time if tiles else self._searched
+        candidates = self._finder(image, tiles=tiles)
+        if lost is not None:
+            candidates = [face for face in candidates if same_place(face, lost)]
+        return self._first_confirmed(image, time, candidates)
+
+    def _first_confirmed(self, image: NDArray[np.uint8], time: float, candidates: list[Face]) -> Face | None:
+        """The first candidate that is also found in a window of its own: this weeds out false alarms."""
+        for candidate in candidates:
+            face = self._enter(image, time, candidate)
+            if face is not None:
+                return face
+        return None
+
+    def close(self) -> None:
+        self._finder.close()
+        self._landmarker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,131 @@
+"""MediaPipe's FaceLandmarker on the CPU, as arrays in pixels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import mediapipe
+import numpy as np
+from mediapipe.tasks.python import BaseOptions, vision
+from numpy.typing import NDArray
+
+from pipeline.assets import face_landmarker_file
+
+_BLANK = np.zeros((64, 64, 3), np.uint8)
+
+
+class Face(NamedTuple):
+    """One face in a picture.
+
+    landmarks: (478, 3) float32 pixels of that picture, counted from its edges: x right, y down, z away from the
+    viewer in the same unit, zero near the head's middle.
+    rotation: (3, 3) float32, from MediaPipe's canonical face (x right, y up, z to the viewer) to the view.
+        MediaPipe fits it under a perspective camera of 63 degrees whose axis is the middle of the given picture; in
+        a square around the face it is close to the rotation of an orthographic view.
+    """
+
+    landmarks: NDArray[np.float32]
+    rotation: NDArray[np.float32]
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom of the points in pixels."""
+        left, top = self.landmarks[:, :2].min(0).tolist()
+        right, bottom = self.landmarks[:, :2].max(0).tolist()
+        return left, top, right, bottom
+
+    @property
+    def size(self) -> float:
+        """The longer side of the box in pixels."""
+        left, top, right, bottom = self.box
+        return max(right - left, bottom - top)
+
+    @property
+    def roll(self) -> float:
+        """Degrees, -180..180, by which the line through the outer eye corners is turned from level."""
+        x, y = (self.landmarks[263] - self.landmarks[33])[:2].tolist()
+        return float(np.degrees(np.arctan2(y, x)))
+
+
+class FaceLandmarker:
+    """The landmark model, for single pictures or, with `video`, for pictures that follow one another.
+
+    In video mode MediaPipe looks for a face only where it has none, follows it, and smooths its points over time.
+    The same pictures and times give the same points. Close it, or use it in a `with` statement: it holds threads.
+    """
+
+    def __init__(self, *, video: bool = False, faces: int = 1) -> None:
+        options = vision.FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=str(face_landmarker_file())),
+            running_mode=vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE,
+            num_faces=faces,
+            output_facial_transformation_matrixes=True,
+        )
+        self._video = video
+        self._clock_ms = 0
+        self._last_time: float | None = None
+        with _quiet_stderr():
+            self._landmarker = vision.FaceLandmarker.create_from_options(options)
+            self._run(_BLANK)
+
+    def __call__(self, image: NDArray[np.uint8], time: float = 0.0) -> list[Face]:
+        """Faces in an (H, W, 3) uint8 RGB picture; `time` in seconds counts in video mode only and must not fall."""
+        if self._last_time is not None:
+            self._clock_ms += max(round((time - self._last_time) * 1000), 1)
+        self._last_time = time
+        return self._run(image)
+
+    def forget(self) -> None:
+        """Video mode: the next picture does not follow the last one."""
+        self._clock_ms += 1000
+        self._last_time = None
+        self._run(_BLANK)
+        self._clock_ms += 1000
+
+    def _run(self, image: NDArray[np.uint8]) -> list[Face]:
+        picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+        if self._video:
+            result = self._landmarker.detect_for_video(picture, self._clock_ms)
+        else:
+            result = self._landmarker.detect(picture)
+        height, width = image.shape[:2]
+        scale = np.array([width, height, width], np.float32)
+        return [
+            Face(np.array([(p.x, p.y, p.z) for p in points], np.float32) * scale, _rotation(matrix))
+            for points, matrix in zip(result.face_landmarks, result.facial_transformation_matrixes, strict=True)
+        ]
+
+    def close(self) -> None:
+        self._landmarker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _rotation(matrix: NDArray[np.floating]) -> NDArray[np.float32]:
+    """The rotation nearest to the upper left of a (4, 4) matrix that also scales."""
+    u, _, vt = np.linalg.svd(np.asarray(matrix, np.float64)[:3, :3])
+    return (u @ vt).astype(np.float32)
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keeps the lines away that MediaPipe's native code writes while it starts; it has no setting for them."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,195 @@
+"""Clip -> tracks: one person, frames in order, with landmarks and head pose."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError, Reason
+from pipeline.faces import FaceFollower, same_place
+from pipeline.landmarker import Face
+from pipeline.records import Clip, Frame, Track
+from pipeline.scenes import SceneCuts
+from pipeline.sources import clip_of
+from pipeline.video import read_frames
+
+_LOOKS_AT_A_STILL = 3
+"""Video mode places its own box anew from the points it found; after three looks they have settled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackConfig:
+    """What counts as a track.
+
+    min_face: longer side of the landmarks' box in pixels, below which a face is left out.
+    max_roll: degrees between the line of the eyes and level, above which a face is left out.
+    min_frames: shorter tracks are left out.
+    max_gap: seconds between two frames of a track; a longer gap cuts it.
+    """
+
+    min_face: float = 40.0
+    max_roll: float = 60.0
+    min_frames: int = 5
+    max_gap: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.min_face <= 0 or self.min_frames < 1 or self.max_gap <= 0 or not 0 < self.max_roll <= 180:
+            raise ValueError(f"min_face, min_frames, max_gap and max_roll (up to 180) must be positive: {self}")
+
+
+class TrackedClip(NamedTuple):
+    """What one clip gave: its tracks in order, how many frames it has, and the damage that ended it early, if any."""
+
+    tracks: list[Track]
+    frames: int
+    fault: InputError | None
+
+
+def find_tracks(clip: Clip, config: TrackConfig | None = None) -> list[Track]:
+    """The tracks of one clip; see `FindTracks`, which keeps its landmarkers for the next clip."""
+    with FindTracks(config or TrackConfig()) as stage:
+        return stage(clip).tracks
+
+
+class FindTracks:
+    """Clip -> its tracks.
+
+    Followed is the largest face of each shot. A track ends at a scene change, where the person is gone for longer than
+    `max_gap`, and where the next face is somewhere else.
+    Raises InputError if the clip has no track: unreadable, not_video, no_video_stream, truncated, or, by what most of
+    its frames lacked, no_face, face_too_small, face_rolled, too_short.
+    """
+
+    def __init__(self, config: TrackConfig) -> None:
+        self._config = config
+        self._follower = FaceFollower(patience=config.max_gap)
+
+    def __call__(self, clip: Clip) -> TrackedClip:
+        drafts: list[_Draft] = []
+        draft: _Draft | None = None
+        lacks: Counter[Reason] = Counter()
+        frames, size, fault = 0, (0, 0), None
+        cuts = SceneCuts()
+        self._follower.forget()
+        try:
+            for frame in read_frames(clip.path):
+                frames, size = frames + 1, (frame.image.shape[1], frame.image.shape[0])
+                if cuts(frame.image):
+                    self._follower.forget()
+                    draft = None
+                face = self._follower(frame.image, frame.time)
+                lack = self._lack(face)
+                if face is None or lack is not None:
+                    lacks[lack or Reason.NO_FACE] += 1
+                    continue
+                if draft is None or not draft.goes_on(frame, face, self._config.max_gap):
+                    draft = _Draft()
+                    drafts.append(draft)
+                draft.add(frame, face)
+        except InputError as error:
+            if not frames:
+                raise
+            fault = error
+        kept = [draft for draft in drafts if len(draft.faces) >= self._config.min_frames]
+        if not kept:
+            raise fault or self._without_track(clip, frames, len(drafts), lacks)
+        return TrackedClip([draft.track(clip, index, *size) for index, draft in enumerate(kept)], frames, fault)
+
+    def still(self, clip: Clip, image: NDArray[np.uint8]) -> Track:
+        """The largest face of one picture as a track of one frame at time 0, looked at until it rests.
+
+        Raises InputError: no_face, face_too_small, face_rolled.
+        """
+        self._follower.forget()
+        face = None
+        for look in range(_LOOKS_AT_A_STILL):
+            face = self._follower(image, look / 25)
+        lack = self._lack(face)
+        if face is None or lack is not None:
+            raise InputError(lack or Reason.NO_FACE, f"{clip.path}: {self._said(lack or Reason.NO_FACE)}")
+        draft = _Draft()
+        draft.add(Frame(number=0, time=0.0, image=image), face)
+        return draft.track(clip, 0, image.shape[1], image.shape[0])
+
+    def _lack(self, face: Face | None) -> Reason | None:
+        """Why this face cannot be part of a track."""
+        if face is None:
+            return Reason.NO_FACE
+        if face.size < self._config.min_face:
+            return Reason.FACE_TOO_SMALL
+        if abs(face.roll) > self._config.max_roll:
+            return Reason.FACE_ROLLED
+        return None
+
+    def _without_track(self, clip: Clip, frames: int, drafts: int, lacks: Counter[Reason]) -> InputError:
+        if frames < self._config.min_frames:
+            return InputError(Reason.TOO_SHORT, f"{clip.path}: {frames} frames, fewer than {self._config.min_frames}")
+        if drafts:
+            return InputError(Reason.TOO_SHORT, f"{clip.path}: no face for {self._config.min_frames} frames on end")
+        reason, count = lacks.most_common(1)[0]
+        return InputError(reason, f"{clip.path}: {self._said(reason)} in {count} of {frames} frames")
+
+    def _said(self, reason: Reason) -> str:
+        match reason:
+            case Reason.FACE_TOO_SMALL:
+                return f"the face is smaller than {self._config.min_face:g} pixels"
+            case Reason.FACE_ROLLED:
+                return f"the face is turned by more than {self._config.max_roll:g} degrees in the picture"
+            case _:
+                return "no face found"
+
+    def close(self) -> None:
+        self._follower.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def track_picture(image: NDArray[np.uint8], path: str = "picture", config: TrackConfig | None = None) -> Track:
+    """The largest face in a still (H, W, 3) uint8 RGB picture, as a track of one frame at time 0.
+
+    path: names the picture in the track's clip and in errors.
+    Raises InputError: no_face, face_too_small, face_rolled.
+    """
+    with FindTracks(config or TrackConfig()) as stage:
+        return stage.still(clip_of(path), image)
+
+
+@dataclass
+class _Draft:
+    """A track as it grows."""
+
+    numbers: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    faces: list[Face] = field(default_factory=list)
+
+    def goes_on(self, frame: Frame, face: Face, max_gap: float) -> bool:
+        """Whether this face is the same person's, by time and place."""
+        return frame.time - self.times[-1] <= max_gap and same_place(self.faces[-1], face)
+
+    def add(self, frame: Frame, face: Face) -> None:
+        self.numbers.append(frame.number)
+        self.times.append(frame.time)
+        self.faces.append(face)
+
+    def track(self, clip: Clip, index: int, width: int, height: int) -> Track:
+        return Track(
+            clip=clip,
+            index=index,
+            width=width,
+            height=height,
+            numbers=np.array(self.numbers, np.int64),
+            times=np.array(self.times, np.float64),
+            landmarks=np.stack([face.landmarks for face in self.faces]),
+            head_pose=np.stack([face.rotation for face in self.faces]),
+        )
