@@ -50,7 +50,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-_SKIPPED = {Reason.NOT_VIDEO, Reason.NO_FACE, Reason.FACE_TOO_SMALL, Reason.TOO_SHORT}
+_SKIPPED = {Reason.NOT_VIDEO, Reason.NO_FACE, Reason.FACE_TOO_SMALL, Reason.FACE_ROLLED, Reason.TOO_SHORT}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,20 +80,16 @@ class LedgerRow:
     seconds: float
 
     @classmethod
-    def done(cls, path: str, tracks: int, frames: int, seconds: float) -> LedgerRow:
-        return cls(
-            input=path, status=Status.DONE, reason=None, message="", tracks=tracks, frames=frames, seconds=seconds
-        )
-
-    @classmethod
-    def rejected(cls, path: str, error: InputError, seconds: float) -> LedgerRow:
+    def of(cls, path: str, fault: InputError | None, *, tracks: int, frames: int, seconds: float) -> LedgerRow:
+        """What became of an input. A fault beside tracks is damage that ended the input early."""
+        without = Status.SKIPPED if fault and fault.reason in _SKIPPED else Status.FAILED
         return cls(
             input=path,
-            status=Status.SKIPPED if error.reason in _SKIPPED else Status.FAILED,
-            reason=error.reason,
-            message=error.message,
-            tracks=0,
-            frames=0,
+            status=Status.DONE if tracks else without,
+            reason=fault.reason if fault else None,
+            message=fault.message if fault else "",
+            tracks=tracks,
+            frames=frames,
             seconds=seconds,
         )
 

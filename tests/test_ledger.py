@@ -39,9 +39,8 @@ def test_the_manifest_comes_back(tmp_path: Path) -> None:
 
 def test_the_ledger_comes_back(tmp_path: Path) -> None:
     rows = [
-        LedgerRow.done("a.mp4", tracks=1, frames=12, seconds=0.5),
-        LedgerRow.rejected("b.mp4", InputError(Reason.NO_FACE, "b.mp4: no face"), seconds=0.1),
-        LedgerRow.rejected("c.mp4", InputError(Reason.UNREADABLE, "c.mp4: damaged"), seconds=0.1),
+        LedgerRow.of("a.mp4", None, tracks=1, frames=12, seconds=0.5),
+        LedgerRow.of("b.mp4", InputError(Reason.NO_FACE, "b.mp4: no face"), tracks=0, frames=0, seconds=0.1),
     ]
     write_ledger(rows, tmp_path)
     assert read_ledger(tmp_path) == rows
@@ -50,17 +49,20 @@ def test_the_ledger_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "status"),
+    ("reason", "tracks", "status"),
     [
-        (Reason.NO_FACE, Status.SKIPPED),
-        (Reason.TOO_SHORT, Status.SKIPPED),
-        (Reason.UNREADABLE, Status.FAILED),
-        (Reason.TRUNCATED, Status.FAILED),
+        (Reason.NO_FACE, 0, Status.SKIPPED),
+        (Reason.TOO_SHORT, 0, Status.SKIPPED),
+        (Reason.UNREADABLE, 0, Status.FAILED),
+        (Reason.TRUNCATED, 0, Status.FAILED),
+        (Reason.TRUNCATED, 2, Status.DONE),
     ],
 )
-def test_a_sound_file_without_a_face_is_skipped_and_a_broken_one_failed(reason: Reason, status: Status) -> None:
-    row = LedgerRow.rejected("x", InputError(reason, "x: why"), seconds=0)
-    assert (row.status, row.reason, row.message, row.frames) == (status, reason, "x: why", 0)
+def test_sound_files_without_a_face_are_skipped_broken_ones_fail_and_part_of_one_is_done(
+    reason: Reason, tracks: int, status: Status
+) -> None:
+    row = LedgerRow.of("x", InputError(reason, "x: why"), tracks=tracks, frames=9 * tracks, seconds=0)
+    assert (row.status, row.reason, row.message, row.frames) == (status, reason, "x: why", 9 * tracks)
 
 
 def test_empty_tables_keep_their_columns(tmp_path: Path) -> None:
@@ -70,7 +72,8 @@ def test_empty_tables_keep_their_columns(tmp_path: Path) -> None:
 
 
 def test_a_file_name_that_is_not_utf8_has_its_row(tmp_path: Path) -> None:
-    write_ledger([LedgerRow.done(b"a\xff.mp4".decode("utf-8", "surrogateescape"), 1, 2, 0.5)], tmp_path)
+    name = b"a\xff.mp4".decode("utf-8", "surrogateescape")
+    write_ledger([LedgerRow.of(name, None, tracks=1, frames=2, seconds=0.5)], tmp_path)
     assert read_ledger(tmp_path)[0].input == r"a\udcff.mp4"
 
 

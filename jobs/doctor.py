@@ -1,0 +1,168 @@
+"""What is found and usable on this machine, and what to do about the rest."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+from jobs.system_libraries import missing_packages
+
+GIB = 1 << 30
+
+PUBLISHED_FILES = {
+    "FLAME": (
+        ("generic_model.pkl", "FLAME/generic_model.pkl", "data/generic_model.pkl", "Fit-DECA/data/generic_model.pkl"),
+        "optional: from flame.is.tue.mpg.de (registration), then --face-model FILE",
+    ),
+    "DECA": (
+        ("deca_model.tar", "data/deca_model.tar", "Fit-DECA/data/deca_model.tar"),
+        "optional: from github.com/yfeng95/DECA",
+    ),
+    "GDPW": (("checkpoints",), "optional: from github.com/yataoz/face_reenact_GDPW; mesh-warp needs none"),
+}
+"""Published file -> where in the working folder it is looked for, as the originals place it; what to do without."""
+
+
+class State(StrEnum):
+    """MISSING stops the default path; ABSENT costs a choice or speed only."""
+
+    OK = "ok"
+    ABSENT = "-"
+    MISSING = "MISSING"
+
+
+class Check(NamedTuple):
+    """One line of the report. advice: what to do; empty where there is nothing to do."""
+
+    name: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def examine(folder: Path = Path()) -> list[Check]:
+    """All checks; the published model files are looked for in `folder`."""
+    return [check for checks in CHECKS for check in checks()] + list(_published_files(folder))
+
+
+def usable(checks: list[Check]) -> bool:
+    """Whether the default path works: preprocess, reenact and demo without any file of others."""
+    return all(check.state != State.MISSING for check in checks)
+
+
+def report(checks: list[Check]) -> str:
+    """An aligned table, and a last line that says whether the default path works."""
+    widths = [max(len(check[column]) for check in checks) for column in range(3)]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(check, [*widths, 0], strict=True)).rstrip()
+        for check in checks
+    ]
+    verdict = (
+        "The default path works: gdpw-pipe demo."
+        if usable(checks)
+        else "The default path does not work yet: see the lines marked MISSING."
+    )
+    return "\n".join([*lines, "", verdict])
+
+
+def _machine() -> Iterator[Check]:
+    supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    state, advice = (State.OK, "") if supported else (State.MISSING, "use Python 3.11, 3.12 or 3.13")
+    yield Check("Python", state, platform.python_version(), advice)
+    packages = missing_packages()
+    if packages:
+        yield Check("system libraries", State.MISSING, ", ".join(packages), f"apt-get install {' '.join(packages)}")
+    else:
+        yield Check("system libraries", State.OK, "all load")
+    yield Check("cores", State.OK, str(_cores()))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    yield Check("memory", State.OK, f"{memory:.0f} GiB")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _torch() -> Iterator[Check]:
+    import torch
+
+    yield Check("torch", State.OK, torch.__version__)
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            yield Check(f"GPU {index}", State.OK, f"{properties.name}, {properties.total_memory / GIB:.0f} GiB")
+    else:
+        yield Check("GPU", State.ABSENT, "none", "optional: everything runs on the CPU")
+    yield _package("nvdiffrast", "optional: rasterising is compiled for the CPU; its README says how to install it")
+
+
+def _ray() -> Iterator[Check]:
+    yield _package("ray", "optional: one machine needs none")
+
+
+def _package(name: str, advice: str) -> Check:
+    try:
+        return Check(name, State.OK, version(name))
+    except PackageNotFoundError:
+        return Check(name, State.ABSENT, "not installed", advice)
+
+
+def _video() -> Iterator[Check]:
+    import av
+
+    encoders = [name for name in ("libx264", "h264_nvenc") if name in av.codecs_available]
+    if "libx264" in encoders:
+        yield Check("H.264 encoder", State.OK, f"{', '.join(encoders)} (PyAV {av.__version__})")
+    else:
+        yield Check("H.264 encoder", State.MISSING, f"none in PyAV {av.__version__}", "pip install av, from its wheel")
+    import decord
+
+    yield Check("video decoder", State.OK, f"decord {decord.__version__}")
+
+
+def _models() -> Iterator[Check]:
+    from fit_deca.errors import FaceModelError
+    from fit_deca.head import load_generic_head
+    from pipeline.assets import face_landmarker_file
+    from pipeline.errors import PipelineError
+
+    try:
+        yield Check("landmark model", State.OK, f"{face_landmarker_file().name}, hash as published")
+    except PipelineError as error:
+        yield Check("landmark model", State.MISSING, "unusable", str(error))
+    try:
+        head = load_generic_head()
+        yield Check("generic head", State.OK, f"{len(head.v_template)} vertices, hash {head.hash[:12]}")
+    except FaceModelError as error:
+        yield Check("generic head", State.MISSING, "unusable", str(error))
+
+
+def _published_files(folder: Path) -> Iterator[Check]:
+    for name, (places, advice) in PUBLISHED_FILES.items():
+        found = next((place for place in places if (folder / place).exists()), None)
+        if found is None:
+            yield Check(name, State.ABSENT, "not in this folder", advice)
+        elif name == "FLAME":
+            yield _flame(folder / found)
+        else:
+            yield Check(name, State.OK, found)
+
+
+def _flame(file: Path) -> Check:
+    from fit_deca.errors import FaceModelError
+    from fit_deca.model_file import load_face_model
+
+    try:
+        model = load_face_model(file)
+    except FaceModelError as error:
+        return Check("FLAME", State.ABSENT, "unusable", str(error))
+    return Check("FLAME", State.OK, f"{file}, {len(model.v_template)} vertices, hash {model.hash[:12]}")
+
+
+CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (_machine, _torch, _video, _models, _ray)

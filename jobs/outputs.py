@@ -1,0 +1,41 @@
+"""Where commands may write: checked before the work, not after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.atomic import atomic_path
+from pipeline.errors import PipelineError
+
+
+class MisuseError(PipelineError):
+    """A command called in a way that cannot be right; exit code 2."""
+
+
+def new_video(path: Path, *, overwrite: bool) -> None:
+    """Check a video to be written.
+
+    Raises MisuseError if it is there and may not be replaced or is no .mp4, PipelineError if it cannot be written.
+    """
+    if path.suffix.lower() != ".mp4":
+        raise MisuseError(f"{path}: name an .mp4 file")
+    if path.is_dir():
+        raise MisuseError(f"{path}: a folder, not a file; name a file in it")
+    if path.exists() and not overwrite:
+        raise MisuseError(f"{path}: exists already; --overwrite replaces it")
+    _try_to_write(path)
+
+
+def new_folder(path: Path) -> None:
+    """Make the folder. Raise MisuseError if something is in it, PipelineError if nothing can be written there."""
+    if path.is_dir() and any(path.iterdir()):
+        raise MisuseError(f"{path}: not empty; choose a new folder or delete it")
+    if path.exists() and not path.is_dir():
+        raise MisuseError(f"{path}: a file, not a folder; choose a new folder")
+    _try_to_write(path / "dataset")
+
+
+def _try_to_write(path: Path) -> None:
+    with atomic_path(path.with_name(f"{path.name}.probe")) as probe:
+        probe.touch()
+    path.with_name(f"{path.name}.probe").unlink()
