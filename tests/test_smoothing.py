@@ -44,7 +44,7 @@ def test_after_a_gap_the_new_value_counts_more() -> None:
 
 
 def test_speed_is_units_a_step_not_a_frame() -> None:
-    """8 over 2 steps is a speed of 4, of which 2/3 is believed: cutoff 1 + 8/3 times that of weight 1/2, over 2 steps: 22/3."""
+    """8 over 2 steps is a speed of 4; 2/3 of it is believed, so the cutoff is 11/3 c and the weight 22/25."""
     rest = cutoff_of_weight(0.5)
     config = OneEuroConfig(min_cutoff=rest, beta=rest, derivative_cutoff=rest, steps_per_second=1)
     smoothed = OneEuroFilter(config)(torch.tensor([[0.0], [8.0]]), seconds(0.0, 2.0))
