@@ -20,7 +20,7 @@ class MeshPen:
         faces: NDArray[np.int64],  # (F, 3)
         scale: int = 3,
         color: tuple[int, int, int] = (80, 255, 120),
-        opacity: float = 0.5,
+        opacity: float = 0.3,
     ) -> None:
         self.faces, self.scale, self.color, self.opacity = faces, scale, color, opacity
         sides = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
 from deca_set import published_deca
+
+from pipeline.video import read_frames, write_video
 
 SHARED = Path(os.environ.get("GDPW_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -49,4 +52,13 @@ def deca_model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A `deca_model.tar` of the published form with the recipe's weights."""
     path = tmp_path_factory.mktemp("deca") / "deca_model.tar"
     torch.save(published_deca(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def excerpt(carphone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 frames of the carphone sequence, every fifth from the 30th on: the mouth opens."""
+    path = tmp_path_factory.mktemp("footage") / "excerpt.mp4"
+    images = [frame.image for frame in islice(read_frames(carphone), 30, 90, 5)]
+    write_video(path, images, 6)
     return path

@@ -1,0 +1,77 @@
+"""A portrait that moves as the face in a video does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from gdpw.mesh_warp import MeshWarp
+from jobs.outputs import new_video
+from pipeline.crop import CropConfig, CropTrack, crop_track
+from pipeline.fit import FitConfig, FitTrack
+from pipeline.pictures import read_picture
+from pipeline.records import Frame
+from pipeline.render import Animate, Take
+from pipeline.sources import clip_of
+from pipeline.tracks import FindTracks, TrackConfig
+from pipeline.video import write_video
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReenactConfig:
+    """source: a picture. driving: a video. out: an .mp4. panels: source and driving beside the result."""
+
+    source: Path
+    driving: Path
+    out: Path
+    overwrite: bool = False
+    panels: bool = False
+    tracks: TrackConfig = field(default_factory=TrackConfig)
+    crop: CropConfig = field(default_factory=CropConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+
+
+def run(config: ReenactConfig) -> str:
+    """Write the video, with the driver's time stamps. Returns a summary for people.
+
+    Raises InputError if there is no usable face in source or driving, MisuseError or PipelineError for `out`.
+    """
+    new_video(config.out, overwrite=config.overwrite)
+    fit_track = FitTrack(config.fit)
+    with FindTracks(config.tracks) as find_tracks:
+        source = picture_take(config.source, find_tracks, config.crop, fit_track)
+        driving = video_take(config.driving, find_tracks, config.crop, fit_track)
+    write_animation(config.out, source, driving, fit_track, panels=config.panels)
+    return f"{config.out}: {len(driving.times)} frames"
+
+
+def picture_take(path: Path, find_tracks: FindTracks, crop: CropConfig, fit_track: FitTrack) -> Take:
+    """The largest face of a still picture, cut out and fitted."""
+    image = read_picture(path)
+    track = find_tracks.still(clip_of(path), image)
+    crops = crop_track(track, [Frame(number=0, time=0.0, image=image)], crop.size)
+    return Take.of_fit(track, crops, fit_track(track, crops))
+
+
+def video_take(path: Path, find_tracks: FindTracks, crop: CropConfig, fit_track: FitTrack) -> Take:
+    """The longest track of a video, cut out and fitted."""
+    track = max(find_tracks(clip_of(path)).tracks, key=len)
+    crops = CropTrack(crop)(track)
+    return Take.of_fit(track, crops, fit_track(track, crops))
+
+
+def write_animation(path: Path, source: Take, driving: Take, fit_track: FitTrack, *, panels: bool) -> None:
+    """Write the source, moving as the driving face does; with `panels`: source, result, driving side by side."""
+    flame = fit_track.fitter.flame
+    results = iter(tqdm(Animate(flame, MeshWarp(flame.faces))(source, driving), total=len(driving.times), disable=None))
+    write_video(path, _panels(source, results, driving) if panels else results, driving.times)
+
+
+def _panels(source: Take, results: Iterator[NDArray[np.uint8]], driving: Take) -> Iterator[NDArray[np.uint8]]:
+    for result, driver in zip(results, driving.images, strict=True):
+        yield np.concatenate([source.images[0], result, driver], axis=1)
