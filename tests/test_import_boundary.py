@@ -14,7 +14,7 @@ LAYERS = {
     "pipeline": {"jobs"},
 }
 ONLY_IN_JOBS = {"ray", "click", "tqdm"}
-ONLY_IN_PIPELINE = {"webdataset", "pyarrow", "cv2", "decord", "av", "mediapipe", "PIL", "simplejpeg"}
+ONLY_IN_PIPELINE = {"webdataset", "pyarrow", "cv2", "decord", "av", "mediapipe", "PIL", "simplejpeg", "lz4"}
 LIBRARIES = {
     "fit_deca": ONLY_IN_JOBS | ONLY_IN_PIPELINE,
     "gdpw": ONLY_IN_JOBS | ONLY_IN_PIPELINE,
