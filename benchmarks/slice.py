@@ -28,7 +28,7 @@ import torch
 
 from gdpw.mesh_warp import MeshWarp
 from jobs.demo import DRIVING, SOURCE, packaged_file
-from jobs.reenact import picture_take
+from jobs.reenact import read_portrait, source_take
 from pipeline.crop import CropConfig, CropTrack
 from pipeline.fit import FitConfig, FitTrack
 from pipeline.render import Animate, Take
@@ -53,12 +53,12 @@ def measure(clip_file: Path, repeats: int) -> Iterator[tuple[str, float]]:
     crop_track, stamp = CropTrack(crop), FaceModelStamp.of(fit_track.face_model)
     animate = Animate(fit_track.fitter.flame, MeshWarp(fit_track.fitter.flame.faces))
     with FindTracks(TrackConfig()) as find_tracks:
-        source = picture_take(packaged_file(*SOURCE), find_tracks, crop, fit_track)
         tracked = find_tracks(clip)
         track = max(tracked.tracks, key=len)
         crops = crop_track(track)
         fit = fit_track(track, crops)
         driving = Take.of_fit(track, crops, fit)
+        source = source_take(read_portrait(packaged_file(*SOURCE), find_tracks), driving, crop, fit_track)
         decode = per_frame(lambda: list(_numbers(clip_file)), tracked.frames)
         yield "decode", decode
         yield "track", per_frame(lambda: find_tracks(clip), tracked.frames) - decode

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from jobs import preprocess
-from jobs.reenact import picture_take, write_animation
+from jobs.reenact import read_portrait, source_take, write_animation
 from pipeline.dataset import open_dataset
 from pipeline.errors import PipelineError
 from pipeline.fit import FitTrack
@@ -38,8 +38,9 @@ def run(out: Path) -> str:
     overlay, animation = out / "overlay.mp4", out / "animation.mp4"
     write_video(overlay, map(pen, driver.images, driver.vertices), driver.times)
     with FindTracks(config.tracks) as find_tracks:
-        portrait = picture_take(source, find_tracks, config.crop, fit_track)
-    write_animation(animation, portrait, driver, fit_track, panels=True)
+        portrait = read_portrait(source, find_tracks)
+    astronaut = source_take(portrait, driver, config.crop, fit_track)
+    write_animation(animation, astronaut, driver, fit_track, panels=True)
     return f"{summary}\n{overlay}: the fitted mesh on the driver's face\n{animation}: source, result, driver"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,11 @@ from tqdm import tqdm
 
 from gdpw.mesh_warp import MeshWarp
 from jobs.outputs import new_video
-from pipeline.crop import CropConfig, CropTrack, crop_track
+from pipeline.crop import CropConfig, CropTrack, Window, crop_track
 from pipeline.fit import FitConfig, FitTrack
 from pipeline.pictures import read_picture
-from pipeline.records import Frame
-from pipeline.render import Animate, Take
+from pipeline.records import Crops, Frame, Track
+from pipeline.render import Animate, Take, window_like
 from pipeline.sources import clip_of
 from pipeline.tracks import FindTracks, TrackConfig
 from pipeline.video import write_video
@@ -44,18 +45,35 @@ def run(config: ReenactConfig) -> str:
     new_video(config.out, overwrite=config.overwrite)
     fit_track = FitTrack(config.fit)
     with FindTracks(config.tracks) as find_tracks:
-        source = picture_take(config.source, find_tracks, config.crop, fit_track)
+        portrait = read_portrait(config.source, find_tracks)
         driving = video_take(config.driving, find_tracks, config.crop, fit_track)
+    source = source_take(portrait, driving, config.crop, fit_track)
     write_animation(config.out, source, driving, fit_track, panels=config.panels)
     return f"{config.out}: {len(driving.times)} frames"
 
 
-def picture_take(path: Path, find_tracks: FindTracks, crop: CropConfig, fit_track: FitTrack) -> Take:
-    """The largest face of a still picture, cut out and fitted."""
-    image = read_picture(path)
-    track = find_tracks.still(clip_of(path), image)
-    crops = crop_track(track, [Frame(number=0, time=0.0, image=image)], crop.size)
-    return Take.of_fit(track, crops, fit_track(track, crops))
+class Portrait(NamedTuple):
+    """A still picture as a frame, and the track of its largest face."""
+
+    frame: Frame
+    track: Track
+
+
+def read_portrait(path: Path, find_tracks: FindTracks) -> Portrait:
+    """Raises InputError if the file is no picture or shows no usable face."""
+    frame = Frame(number=0, time=0.0, image=read_picture(path))
+    return Portrait(frame, find_tracks.still(clip_of(path), frame.image))
+
+
+def source_take(portrait: Portrait, driving: Take, crop: CropConfig, fit_track: FitTrack) -> Take:
+    """The portrait's face, framed as the driver is in his pictures, and fitted."""
+
+    def cut(window: Window | None) -> tuple[Crops, Take]:
+        crops = crop_track(portrait.track, [portrait.frame], crop.size, window)
+        return crops, Take.of_fit(portrait.track, crops, fit_track(portrait.track, crops))
+
+    own_crops, own_take = cut(None)
+    return cut(window_like(driving, own_take, own_crops.transforms[0]))[1]
 
 
 def video_take(path: Path, find_tracks: FindTracks, crop: CropConfig, fit_track: FitTrack) -> Take:

@@ -173,13 +173,14 @@ def cut_window(image: NDArray[np.uint8], window: Window, size: int) -> NDArray[n
     return cv2.resize(square, (size, size), interpolation=method).astype(np.uint8, copy=False)
 
 
-def crop_track(track: Track, frames: Iterable[Frame], size: int) -> Crops:
-    """Cut the track's fixed square out of its frames, one picture in memory at a time.
+def crop_track(track: Track, frames: Iterable[Frame], size: int, window: Window | None = None) -> Crops:
+    """Cut one fixed square out of the track's frames, one picture in memory at a time.
 
     frames: the clip's pictures in order, others than the track's among them; a still is its one frame.
+    window: the square; None is `track_window`'s.
     Raises InputError (truncated) if the frames end before the track does.
     """
-    window = track_window(track.landmarks)
+    window = window or track_window(track.landmarks)
     images = np.empty((len(track), size, size, 3), np.uint8)
     for row, frame in enumerate(_frames_of(track, frames)):
         images[row] = cut_window(frame.image, window, size)

@@ -15,6 +15,7 @@ from fit_deca.camera import apply_recover, project_orthographic
 from fit_deca.codes import Codes
 from fit_deca.flame import Flame
 from gdpw.geometry import pixels_to_ndc
+from pipeline.crop import Window, transform_points
 from pipeline.records import Crops, Fit, Track
 from pipeline.shards import Sample
 
@@ -58,6 +59,28 @@ class Take:
             recover=np.stack([sample.recover for sample in samples]),
             vertices=np.stack([sample.vertices for sample in samples]),
         )
+
+
+def window_like(driving: Take, source: Take, transform: NDArray[np.float64]) -> Window:
+    """The square of the source's picture in which its head lies as the driver's does in his crop.
+
+    As it does most of the time: the median place and size over the driving frames. Then the driver's camera fits the
+    source, whose picture is moved no farther than need be.
+    transform: (3, 3), the source's whole picture -> the crop of `source`.
+    """
+    (from_centre, from_scale), (to_centre, to_scale) = _head(source), _head(driving)
+    to_picture = np.linalg.inv(transform).astype(np.float64)
+    centre = transform_points(from_centre[None], to_picture)[0]
+    pixels = from_scale * to_picture[0, 0] / to_scale  # of the picture in one of the crop
+    left, top = np.rint(centre - to_centre * pixels).astype(int).tolist()
+    return Window(left, top, round(driving.images.shape[2] * pixels))
+
+
+def _head(take: Take) -> tuple[NDArray[np.float64], float]:
+    """Where the head's middle is, (2,) pixels, and how many pixels a unit of model space is wide: medians."""
+    centres = take.vertices[..., :2].mean(axis=1, dtype=np.float64)
+    scales = take.codes.camera[:, 0].numpy() * np.sqrt(np.abs(np.linalg.det(take.recover[:, :2, :2])))
+    return np.median(centres, axis=0), float(np.median(scales))
 
 
 class Animate:
