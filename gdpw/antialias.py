@@ -65,5 +65,5 @@ class ReleasedKernel(nn.Module):
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
-        kernel = blur_kernel(stride)
+        kernel = blur_kernel(stride, torch.device("cpu"))  # real even in an outline on the meta device
         self.register_buffer("weight", torch.outer(kernel, kernel).expand(channels, 1, -1, -1).clone())

@@ -14,7 +14,7 @@ from gdpw.antialias import ReleasedKernel, downsample
 from gdpw.blocks import DownBlock, SameBlock, SpadeResBlock, UpBlock
 from gdpw.config import EMBEDDING_SIZE, FLOW_SIZE, GeneratorConfig
 from gdpw.guidance import Guidance, MeshRenderer
-from gdpw.warp import backward_warp, flow_from_head
+from gdpw.warp import backward_warp, flow_from_head, full_precision
 
 
 class SourceFeatures(NamedTuple):
@@ -31,7 +31,7 @@ class SourceFeatures(NamedTuple):
 
 
 class GeneratorOutput(NamedTuple):
-    """What the decoder makes; pictures in 0..1, float32.
+    """What the decoder makes; pictures in 0..1, at least float32.
 
     image: (B, 3, H, W), the result.
     painted, alpha: (B, 3, H, W), (B, 1, H, W), the decoder's own picture and its share under alpha blending.
@@ -99,7 +99,7 @@ class Generator(nn.Module):
     def decode(self, source: SourceFeatures, guidance: Guidance) -> GeneratorOutput:
         """The driving pictures, one a map. A source encoded with batch size 1 serves every map.
 
-        Flows, and the grids made of them, are float32 whatever the type of the weights.
+        Flows, and the grids made of them, are float32 even where the weights have half precision.
         """
         modulation, mesh_flows = self._modulate(guidance)
         coarsest = self.config.strides[-1]
@@ -112,7 +112,7 @@ class Generator(nn.Module):
             x = self.up_layers[f"x{stride}_up"](x)
             flows[stride // 2] = flow
             x = torch.cat([x, backward_warp(source.shortcuts[stride // 2], flow)], dim=1)
-        painted, alpha = self.up_layers["x1_out"](x).float().sigmoid().split([3, 1], dim=1)
+        painted, alpha = full_precision(self.up_layers["x1_out"](x)).sigmoid().split([3, 1], dim=1)
         warped = backward_warp(source.image, flows[1])
         image = alpha * painted + (1 - alpha) * warped if self.config.alpha_blend else painted
         return GeneratorOutput(image, painted, alpha, warped, flows, mesh_flows)

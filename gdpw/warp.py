@@ -11,14 +11,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def base_grid(height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Coordinates of all pixels, (height, width, 2), x then y, float32.
+def full_precision(x: Tensor) -> Tensor:
+    """`x` as float32, or as float64 if it is that already: half precision is too coarse for flows and pictures."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def base_grid(
+    height: int, width: int, dtype: torch.dtype = torch.float32, device: torch.device | None = None
+) -> Tensor:
+    """Coordinates of all pixels, (height, width, 2), x then y.
 
     Convention: corner-aligned, the centres of the corner pixels lie at -1 and 1. This is not the NDC of the meshes,
     and not what `backward_warp` samples with; see there.
     """
-    y = 2 * torch.arange(height, dtype=torch.float32, device=device) / (height - 1) - 1
-    x = 2 * torch.arange(width, dtype=torch.float32, device=device) / (width - 1) - 1
+    y = 2 * torch.arange(height, dtype=dtype, device=device) / (height - 1) - 1
+    x = 2 * torch.arange(width, dtype=dtype, device=device) / (width - 1) - 1
     return torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)
 
 
@@ -26,8 +33,8 @@ def backward_warp(feature: Tensor, flow: Tensor) -> Tensor:
     """Sample `feature` where `flow` points.
 
     feature: (B, C, H, W), any range and float type; B may be 1 for a feature shared by all flows.
-    flow: (B, 2, H, W), float32.
-    Returns (B, C, H, W) in the type of `feature`, sampled in float32; zero where the flow leaves the picture.
+    flow: (B, 2, H, W), float32 or more precise.
+    Returns (B, C, H, W) in the type of `feature`, sampled in that of `flow`; zero where the flow leaves the picture.
     Raises ValueError if the two sizes differ.
     Convention: corner-aligned grid, sampled with align_corners=False, so zero flow is not the identity: the picture
     shrinks towards its centre by half a pixel at the rim. The released weights were trained so.
@@ -36,7 +43,7 @@ def backward_warp(feature: Tensor, flow: Tensor) -> Tensor:
     if feature.shape[-2:] != flow.shape[-2:]:
         raise ValueError(f"feature {tuple(feature.shape)} and flow {tuple(flow.shape)} differ in height or width")
     height, width = flow.shape[-2:]
-    grid = base_grid(height, width, flow.device) + flow.permute(0, 2, 3, 1)
+    grid = base_grid(height, width, flow.dtype, flow.device) + flow.permute(0, 2, 3, 1)
     shared = feature.to(grid.dtype).expand(len(flow), -1, -1, -1)
     return F.grid_sample(shared, grid, mode="bilinear", padding_mode="zeros", align_corners=False).to(feature.dtype)
 
@@ -45,9 +52,9 @@ def flow_from_head(displacement: Tensor) -> Tensor:
     """What a flow head predicts -> the flow of the next finer level.
 
     displacement: (B, 2, h, w), in pixels of the next finer level.
-    Returns (B, 2, 2h, 2w), float32, NDC (corner-aligned: one pixel is 2 / (size - 1)).
+    Returns (B, 2, 2h, 2w), at least float32, NDC (corner-aligned: one pixel is 2 / (size - 1)).
     """
-    finer = F.interpolate(displacement.float(), scale_factor=2, mode="bilinear", align_corners=False)
+    finer = F.interpolate(full_precision(displacement), scale_factor=2, mode="bilinear", align_corners=False)
     height, width = finer.shape[-2:]
     x, y = finer.split(1, dim=1)
     return torch.cat([2 * x / (width - 1), 2 * y / (height - 1)], dim=1)

@@ -1,4 +1,4 @@
-"""The parity set's generators and their inputs, for every test that needs one (parity README, section 4)."""
+"""The parity set's networks and their inputs, for every test that needs one (parity README, sections 4, 6, 8)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import torch
 from golden_set import PREFIX, read_json, read_npz, recipe_state, smooth
 from torch import Tensor
 
-from gdpw.config import GeneratorConfig
+from gdpw.config import DiscriminatorConfig, GeneratorConfig
+from gdpw.discriminator import MultiScaleDiscriminator
 from gdpw.generator import Generator
 from gdpw.guidance import Guidance
+from gdpw.perceptual import Vgg19
 
 KINDS = ("neural_codes", "geom_disp", "both")
 
@@ -86,3 +88,17 @@ def case_inputs(case: str) -> Inputs:
 def subsample(x: Tensor, step: int) -> np.ndarray:
     """The part of a map that the set stores."""
     return x[:, :, step // 2 :: step, step // 2 :: step].detach().numpy()
+
+
+def recipe_discriminator() -> MultiScaleDiscriminator:
+    """The published discriminator with the recipe's weights, in evaluation mode."""
+    discriminator = MultiScaleDiscriminator(DiscriminatorConfig())
+    discriminator.load_state_dict(recipe_state(f"{PREFIX}D", discriminator.state_dict()))
+    return discriminator.eval()
+
+
+def recipe_vgg() -> Vgg19:
+    """VGG-19 with the recipe's weights."""
+    vgg = Vgg19()
+    vgg.load_state_dict(recipe_state(f"{PREFIX}vgg19", vgg.state_dict()))
+    return vgg
