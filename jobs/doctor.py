@@ -22,7 +22,7 @@ PUBLISHED_FILES = {
     ),
     "DECA": (
         ("deca_model.tar", "data/deca_model.tar", "Fit-DECA/data/deca_model.tar"),
-        "optional: from github.com/yfeng95/DECA",
+        "optional: from github.com/YadiraF/DECA",
     ),
     "GDPW": (("checkpoints",), "optional: from github.com/yataoz/face_reenact_GDPW; mesh-warp needs none"),
 }
@@ -116,9 +116,8 @@ def _package(name: str, advice: str) -> Check:
 def _video() -> Iterator[Check]:
     import av
 
-    encoders = [name for name in ("libx264", "h264_nvenc") if name in av.codecs_available]
-    if "libx264" in encoders:
-        yield Check("H.264 encoder", State.OK, f"{', '.join(encoders)} (PyAV {av.__version__})")
+    if "libx264" in av.codecs_available:
+        yield Check("H.264 encoder", State.OK, f"libx264 (PyAV {av.__version__})")
     else:
         yield Check("H.264 encoder", State.MISSING, f"none in PyAV {av.__version__}", "pip install av, from its wheel")
     import decord
