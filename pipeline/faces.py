@@ -20,6 +20,12 @@ _GROWTH = 1.5
 """A face that has grown or shrunk by more than this since its window was made gets a new one."""
 _PATCH = 384
 """Larger windows are shrunk to this many pixels; the model itself looks at 256 around the face."""
+_CONFIDENCE = 0.8
+"""What the detector must give for a new person: upright faces in their own square pass it, upside-down ones and false
+alarms, which the usual 0.5 lets through, do not."""
+_LIKENESS, _LIKENESS_IN_NEW_SHOT = 0.4, 0.75
+"""Correlation of two face thumbnails below which they show two people. One person from frame to frame: 0.53 and more,
+median 0.98, and 0.83 and more where only the camera swings; two people: median 0.14, 99 % below 0.66."""
 _TILED_SEARCHES = 0.2
 """Seconds between searches through all tiles, while no face is to be found."""
 
@@ -78,6 +84,16 @@ def _area(face: Face) -> float:
     return (right - left) * (bottom - top)
 
 
+def thumbnail(image: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
+    """The face as 24x24 gray values, (576,) of mean 0 and length 1: the product of two is their correlation."""
+    patch = Window.around(face, sizes=1).cut(image)
+    step = max(len(patch) // 96, 1)
+    gray = cv2.cvtColor(np.ascontiguousarray(patch[::step, ::step]), cv2.COLOR_RGB2GRAY)
+    values = cv2.resize(gray, (24, 24), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    values -= values.mean()
+    return values / max(float(np.linalg.norm(values)), 1e-6)
+
+
 class FaceFinder:
     """Every face in a picture, whatever was in the pictures before.
 
@@ -127,80 +143,114 @@ class FaceFollower:
     """One person's face, picture after picture.
 
     The face is landmarked in video mode inside a square around it that stays where it is until the face nears its rim:
-    in a face-sized square MediaPipe follows small faces as well as large ones. Where it loses the face, the whole
-    picture is searched at once, first around the last place. Of several faces the largest is taken; a person once
-    taken is not left for another while `patience` seconds have not passed since it was last seen.
+    in a face-sized square MediaPipe follows small faces as well as large ones. Where it loses the face, the picture is
+    searched at once. Of several faces the largest is taken; a person once taken is left for another only after
+    `patience` seconds without a sight, at a new shot, or where the face looks unlike the one before.
+
+    person: number of the person that was followed last, counted from 0 over the life of the follower.
+    turned: whether the last search found a face in the picture when it was turned, but none upright.
     """
 
     def __init__(self, patience: float) -> None:
+        self.person = -1
         self._patience = patience
         self._finder = FaceFinder()
+        self._strict = FaceLandmarker(confidence=_CONFIDENCE)
         self._landmarker = FaceLandmarker(video=True)
         self.forget()
 
     def forget(self) -> None:
         """The next picture does not follow the last one."""
+        self.turned = False
         self._window: Window | None = None
         self._last: Face | None = None
+        self._thumbnail: NDArray[np.float32] | None = None
         self._seen = self._searched = -math.inf
 
-    def __call__(self, image: NDArray[np.uint8], time: float) -> Face | None:
-        """The face in the next (H, W, 3) picture, or None. `time` in seconds must rise."""
-        face = self._follow(image, time)
-        if face is None:
-            face = self._find(image, time)
+    def __call__(self, image: NDArray[np.uint8], time: float, *, new_shot: bool = False) -> Face | None:
+        """The face in the next (H, W, 3) picture, or None.
+
+        time: seconds, rising. new_shot: the picture as a whole looks unlike the one before; a face that looks the same
+        is followed all the same, since a swinging camera changes a picture as much as a cut does.
+        """
+        if self._last is not None and time - self._seen > self._patience:
+            self.forget()
+        face = self._same_person(image, time, new_shot)
+        if face is None and new_shot:
+            self.forget()
+        if face is None and self._last is None:
+            face = self._new_person(image, time)
         if face is None:
             self._window = None
             return None
-        self._last, self._seen, self._searched = face, time, -math.inf
+        self._last, self._thumbnail, self._seen = face, thumbnail(image, face), time
         if self._window and not self._window.holds(face):
             self._window = None
         return face
 
-    def _follow(self, image: NDArray[np.uint8], time: float) -> Face | None:
-        if self._last is None or time - self._seen > self._patience:
+    def _same_person(self, image: NDArray[np.uint8], time: float, new_shot: bool) -> Face | None:
+        """The person of the pictures before, if seen in about the same place; forgotten if it looks unlike itself."""
+        if self._last is None or self._thumbnail is None:
             return None
         if self._window is None:
-            return self._enter(image, time, self._last)
-        return self._landmark(image, time, self._last)
+            face = self._enter(image, time, self._last)
+        else:
+            face = self._landmark(image, time, self._window, self._last)
+        if face is None and not new_shot:
+            face = self._find_again(image, time, self._last)
+        if face is not None:
+            likeness = float(thumbnail(image, face) @ self._thumbnail)
+            if likeness < (_LIKENESS_IN_NEW_SHOT if new_shot else _LIKENESS):
+                self.forget()
+                return None
+        return face
 
-    def _enter(self, image: NDArray[np.uint8], time: float, near: Face) -> Face | None:
-        """Make a window around a face and look for it there."""
-        self._window = Window.around(near)
-        self._landmarker.forget()
-        return self._landmark(image, time, near)
+    def _find_again(self, image: NDArray[np.uint8], time: float, lost: Face) -> Face | None:
+        nearby = self._finder.look(image, Window.around(lost, 2 * _WINDOW))
+        candidates = nearby or self._finder(image, tiles=self._thorough(time))
+        return self._first(image, time, [face for face in candidates if same_place(face, lost)])
 
-    def _landmark(self, image: NDArray[np.uint8], time: float, near: Face) -> Face | None:
-        assert self._window
-        faces = [self._window.to_picture(face) for face in self._landmarker(self._window.cut(image), time)]
-        return faces[0] if faces and same_place(faces[0], near) else None
+    def _new_person(self, image: NDArray[np.uint8], time: float) -> Face | None:
+        """The largest face that is upright beyond doubt."""
+        thorough = self._thorough(time)
+        candidates = self._finder(image, tiles=thorough)
+        upright = [face for face in candidates if self._strict(Window.around(face).cut(image))]
+        if thorough:
+            self.turned = not upright and any(self._strict(np.rot90(image, quarters)) for quarters in (1, 2, 3))
+        face = self._first(image, time, upright)
+        if face is not None:
+            self.person += 1
+        return face
 
-    def _find(self, image: NDArray[np.uint8], time: float) -> Face | None:
-        """Search for the person that was there or, once that one is given up, for the largest face."""
-        lost = self._last if time - self._seen <= self._patience else None
-        if lost is not None:
-            nearby = self._finder.look(image, Window.around(lost, 2 * _WINDOW))
-            found = self._first_confirmed(image, time, [face for face in nearby if same_place(face, lost)])
-            if found is not None:
-                return found
-        tiles = time - self._searched >= _TILED_SEARCHES
-        self._searched = time if tiles else self._searched
-        candidates = self._finder(image, tiles=tiles)
-        if lost is not None:
-            candidates = [face for face in candidates if same_place(face, lost)]
-        return self._first_confirmed(image, time, candidates)
+    def _thorough(self, time: float) -> bool:
+        """Whether it is time to search through all tiles again."""
+        if time - self._searched < _TILED_SEARCHES:
+            return False
+        self._searched = time
+        return True
 
-    def _first_confirmed(self, image: NDArray[np.uint8], time: float, candidates: list[Face]) -> Face | None:
-        """The first candidate that is also found in a window of its own: this weeds out false alarms."""
+    def _first(self, image: NDArray[np.uint8], time: float, candidates: list[Face]) -> Face | None:
+        """The first candidate that can be followed in a window of its own."""
         for candidate in candidates:
             face = self._enter(image, time, candidate)
             if face is not None:
                 return face
         return None
 
+    def _enter(self, image: NDArray[np.uint8], time: float, face: Face) -> Face | None:
+        """Make a window around a face and landmark it there."""
+        self._window = Window.around(face)
+        self._landmarker.forget()
+        return self._landmark(image, time, self._window, face)
+
+    def _landmark(self, image: NDArray[np.uint8], time: float, window: Window, near: Face) -> Face | None:
+        """The face in the window, if it is where one was a moment ago."""
+        faces = [window.to_picture(face) for face in self._landmarker(window.cut(image), time)]
+        return faces[0] if faces and same_place(faces[0], near) else None
+
     def close(self) -> None:
-        self._finder.close()
-        self._landmarker.close()
+        for part in (self._finder, self._strict, self._landmarker):
+            part.close()
 
     def __enter__(self) -> Self:
         return self

@@ -55,14 +55,16 @@ class FaceLandmarker:
     """The landmark model, for single pictures or, with `video`, for pictures that follow one another.
 
     In video mode MediaPipe looks for a face only where it has none, follows it, and smooths its points over time.
-    The same pictures and times give the same points. Close it, or use it in a `with` statement: it holds threads.
+    The same pictures and times give the same points. faces: the most it looks for. confidence: what the detector must
+    give (0..1) for a face to count. Close it, or use it in a `with` statement: it holds threads.
     """
 
-    def __init__(self, *, video: bool = False, faces: int = 1) -> None:
+    def __init__(self, *, video: bool = False, faces: int = 1, confidence: float = 0.5) -> None:
         options = vision.FaceLandmarkerOptions(
             base_options=BaseOptions(model_asset_path=str(face_landmarker_file())),
             running_mode=vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE,
             num_faces=faces,
+            min_face_detection_confidence=confidence,
             output_facial_transformation_matrixes=True,
         )
         self._video = video

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError, Reason
-from pipeline.faces import FaceFollower, same_place
+from pipeline.faces import FaceFollower
 from pipeline.landmarker import Face
 from pipeline.records import Clip, Frame, Track
 from pipeline.scenes import SceneCuts
@@ -59,8 +59,8 @@ def find_tracks(clip: Clip, config: TrackConfig | None = None) -> list[Track]:
 class FindTracks:
     """Clip -> its tracks.
 
-    Followed is the largest face of each shot. A track ends at a scene change, where the person is gone for longer than
-    `max_gap`, and where the next face is somewhere else.
+    Followed is the largest face of each shot. A track ends at a scene change, where its person is gone for longer than
+    `max_gap`, and where the next face is somewhere else or looks like somebody else.
     Raises InputError if the clip has no track: unreadable, not_video, no_video_stream, truncated, or, by what most of
     its frames lacked, no_face, face_too_small, face_rolled, too_short.
     """
@@ -71,7 +71,6 @@ class FindTracks:
 
     def __call__(self, clip: Clip) -> TrackedClip:
         drafts: list[_Draft] = []
-        draft: _Draft | None = None
         lacks: Counter[Reason] = Counter()
         frames, size, fault = 0, (0, 0), None
         cuts = SceneCuts()
@@ -79,18 +78,14 @@ class FindTracks:
         try:
             for frame in read_frames(clip.path):
                 frames, size = frames + 1, (frame.image.shape[1], frame.image.shape[0])
-                if cuts(frame.image):
-                    self._follower.forget()
-                    draft = None
-                face = self._follower(frame.image, frame.time)
+                face = self._follower(frame.image, frame.time, new_shot=cuts(frame.image))
                 lack = self._lack(face)
                 if face is None or lack is not None:
                     lacks[lack or Reason.NO_FACE] += 1
                     continue
-                if draft is None or not draft.goes_on(frame, face, self._config.max_gap):
-                    draft = _Draft()
-                    drafts.append(draft)
-                draft.add(frame, face)
+                if not drafts or not drafts[-1].goes_on(frame, self._follower.person, self._config.max_gap):
+                    drafts.append(_Draft(self._follower.person))
+                drafts[-1].add(frame, face)
         except InputError as error:
             if not frames:
                 raise
@@ -112,14 +107,14 @@ class FindTracks:
         lack = self._lack(face)
         if face is None or lack is not None:
             raise InputError(lack or Reason.NO_FACE, f"{clip.path}: {self._said(lack or Reason.NO_FACE)}")
-        draft = _Draft()
+        draft = _Draft(self._follower.person)
         draft.add(Frame(number=0, time=0.0, image=image), face)
         return draft.track(clip, 0, image.shape[1], image.shape[0])
 
     def _lack(self, face: Face | None) -> Reason | None:
-        """Why this face cannot be part of a track."""
+        """Why this face, the follower's last, cannot be part of a track."""
         if face is None:
-            return Reason.NO_FACE
+            return Reason.FACE_ROLLED if self._follower.turned else Reason.NO_FACE
         if face.size < self._config.min_face:
             return Reason.FACE_TOO_SMALL
         if abs(face.roll) > self._config.max_roll:
@@ -169,13 +164,14 @@ def track_picture(image: NDArray[np.uint8], path: str = "picture", config: Track
 class _Draft:
     """A track as it grows."""
 
+    person: int
     numbers: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     faces: list[Face] = field(default_factory=list)
 
-    def goes_on(self, frame: Frame, face: Face, max_gap: float) -> bool:
-        """Whether this face is the same person's, by time and place."""
-        return frame.time - self.times[-1] <= max_gap and same_place(self.faces[-1], face)
+    def goes_on(self, frame: Frame, person: int, max_gap: float) -> bool:
+        """Whether a face of this person in this frame belongs to the track."""
+        return person == self.person and frame.time - self.times[-1] <= max_gap
 
     def add(self, frame: Frame, face: Face) -> None:
         self.numbers.append(frame.number)
