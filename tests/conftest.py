@@ -16,6 +16,14 @@ from pipeline.video import read_frames, write_video
 SHARED = Path(os.environ.get("GDPW_SHARED", Path(__file__).parents[2] / "shared"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked gpu are skipped where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real clips, portraits and broken files. Skips where it is missing, unless it is required."""
