@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+
+_DAMAGED = (
+    *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
+    *(ArithmeticError, MemoryError, pickle.UnpicklingError, struct.error),
+)
+"""What torch's reader raises on files that are cut short, overwritten, of another kind, or hold other than weights."""
 
 
 class CheckpointError(ValueError):
@@ -21,7 +29,7 @@ def read_torch_file(path: Path | str) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except _DAMAGED as error:
         reason = str(error).partition("\n")[0][:120] or type(error).__name__
         raise CheckpointError(f"{path}: not a file of weights, or damaged ({reason}); fetch it again") from error
 
