@@ -92,7 +92,7 @@ def test_help_loads_no_heavy_library() -> None:
         (("reenact", "a.png", "a.png", "out.mp4", "--layout", "sideways"), "'sideways' is not one of"),
         (("reenact", "a.png", "a.png", "out.avi"), "out.avi: name an .mp4"),
         (("reenact", "a.png", "a.png", "there.mp4"), "there.mp4: exists already; --overwrite"),
-        (("reenact", "a.png", "a.png", "."), "folder"),
+        (("reenact", "a.png", "a.png", "folder.mp4"), "folder.mp4: a folder, not a file"),
         (("preprocess", "a.png", "full"), "full: not empty"),
         (("preprocess", "a.png", "there.mp4"), "there.mp4: a file"),
         (("doctor", "now"), "now"),
@@ -102,11 +102,12 @@ def test_misuse(
     gdpw_pipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], part: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("a.png", "there.mp4", "full/file"):
+    before = ["a.png", "folder.mp4", "full", "there.mp4"]
+    for name in ("a.png", "there.mp4", "full/file", "folder.mp4/file"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert_one_line(gdpw_pipe(*arguments), 2, part)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "full", "there.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_an_unreadable_video(gdpw_pipe: Any, garbage: Path, tmp_path: Path) -> None:
