@@ -76,10 +76,10 @@ def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tens
     Returns (B, C, H, W); 0 where there is nothing.
     """
     batch, count, channels = attributes.shape
+    corners = F.pad(faces.int() + 1, (0, 0, 1, 0))[fragments.triangle.flatten(1)]  # row 0: nothing is seen
+    corners = corners + (count + 1) * torch.arange(batch, dtype=torch.int32, device=faces.device)[:, None, None]
     first, second = fragments.bary.to(attributes.dtype).flatten(0, 2).unbind(-1)
-    number = fragments.triangle.flatten()
-    weights = torch.stack([first, second, 1 - first - second], dim=-1) * (number > 0)[:, None]
-    mesh = torch.arange(batch, device=number.device).repeat_interleave(len(number) // batch)
-    corners = faces.long()[(number - 1).clamp(min=0)] + mesh[:, None] * count
-    pixels = F.embedding_bag(corners, attributes.flatten(0, 1), per_sample_weights=weights, mode="sum")
+    weights = torch.stack([first, second, 1 - first - second], dim=-1)
+    table = F.pad(attributes, (0, 0, 1, 0)).flatten(0, 1)
+    pixels = F.embedding_bag(corners.flatten(0, 1), table, per_sample_weights=weights, mode="sum")
     return pixels.view(*fragments.triangle.shape, channels).permute(0, 3, 1, 2)

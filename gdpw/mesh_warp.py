@@ -1,0 +1,210 @@
+"""`mesh-warp`, the model without weights: the source's picture, bent as its mesh moves.
+
+Every pixel of the driving mesh says where the source shows the same point of the head. That flow is trusted where both
+meshes face the viewer, less towards the end of the neck, and not at the border of the picture. From there it is
+continued smoothly: hair and outline follow the head, shoulders and border stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+
+from gdpw.geometry import ndc_to_pixels
+from gdpw.rasterize import Fragments, interpolate, rasterize
+from gdpw.smooth_fill import draw_waves, fit_waves
+
+WAVES = 20
+"""Waves a side of the continued flow: details down to a twentieth of the picture; finer ones come from the mesh."""
+
+TENSION, STIFFNESS = 2e-5, 2e-7
+"""See `fit_waves`. Square root of their ratio: over a tenth of the picture the flow bends, farther off it is stretched."""
+
+FILL_SIZE = 64
+"""Cells a side, of which each is one measurement for the waves."""
+
+FINE, MEDIUM, COARSE = 256, 128, 64
+"""Cells a side; a mask is softened over about two of them. Fine: the inside of a mouth. Medium: where single faces are
+not trusted. Coarse: the rim of the mesh.
+"""
+
+FACING = (0.0, 0.2)
+"""Cosine between a face's normal and the line of sight: not trusted, and fully trusted."""
+
+NECK = (0.1, 0.25)
+"""Distance from the neck's end as a share of the mesh's size: not trusted, and fully trusted."""
+
+BORDER = 0.1
+"""Share of the picture's side, from the border, in which trust in the mesh rises."""
+
+OPENING = (0.7, 0.3)
+"""Area of a surface in the source as a share of that in the driving mesh: where it begins to be drawn dark, and where
+it is darkest. Skin does not stretch so far: this is the inside of a mouth that opens, which the source hardly shows.
+"""
+
+DARKNESS = 0.8
+"""Share of the light that the darkest part of an opening loses."""
+
+LEAST_AREA = 0.1
+"""Least area of source in a pixel, in pixels: where the mesh would fold the picture more, its details are left out."""
+
+_FRAMES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Source:
+    """What all frames of one source share.
+
+    image: (3, H, W). vertices: (V, 3), NDC. trust: (F,) 0..1, in each face's flow. area: (F,) square pixels, on the
+    surface. still: (1, 1, H, W) 0..1, where shoulders are expected.
+    """
+
+    image: Tensor
+    vertices: Tensor
+    trust: Tensor
+    area: Tensor
+    still: Tensor
+
+
+class MeshWarp:
+    """Moves pictures by meshes with these faces (F, 3), on the faces' device."""
+
+    def __init__(self, faces: Tensor) -> None:
+        self.faces = faces
+        self.neck = longest_rim(faces)
+
+    @torch.no_grad()
+    def encode(self, image: Tensor, vertices: Tensor) -> Source:
+        """A source: picture (3, H, W), 0..1, and its mesh (V, 3), NDC, but z in pixels.
+
+        Raises ValueError if the picture is smaller than 16 pixels.
+        """
+        height, width = image.shape[-2:]
+        if min(height, width) < 16:
+            raise ValueError(f"a source needs at least 16 x 16 pixels, got {height} x {width}")
+        facing, area = self._surface(vertices[None], height, width)
+        trust = _rise(facing[0], *FACING)
+        still = image.new_zeros(1, 1, height, width)
+        if len(self.neck):
+            xy = ndc_to_pixels(vertices, width, height)[:, :2]
+            size = (xy.amax(0) - xy.amin(0)).amax()
+            end = xy[self.neck]
+            to_end = torch.cdist(xy, end).amin(1) / size
+            trust = trust * _rise(to_end, *NECK)[self.faces].mean(1)
+            below = (torch.arange(height, device=xy.device) + 0.5 - end[:, 1].amin()) / size
+            still = still + _rise(below, 0, NECK[1])[:, None]
+        return Source(image=image, vertices=vertices, trust=trust, area=area[0], still=still)
+
+    @torch.no_grad()
+    def animate(self, source: Source, driving: Tensor) -> Tensor:
+        """The source with its mesh moved to `driving` (B, V, 3), NDC, z in pixels: (B, 3, H, W), 0..1."""
+        return torch.cat([self._frames(source, some) for some in driving.split(_FRAMES_AT_ONCE)])
+
+    def flow(self, source: Source, driving: Tensor) -> Tensor:
+        """Where each pixel of the driving pictures is found in the source, less where it is: (B, 2, H, W), NDC."""
+        return self._flow_and_light(source, driving)[0]
+
+    def _frames(self, source: Source, driving: Tensor) -> Tensor:
+        flow, light = self._flow_and_light(source, driving)
+        height, width = flow.shape[-2:]
+        x, y = ((torch.arange(size, device=flow.device) + 0.5) * (2 / size) - 1 for size in (width, height))
+        grid = flow.permute(0, 2, 3, 1) + torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+        image = source.image.expand(len(driving), -1, -1, -1)
+        warped = F.grid_sample(image, grid, mode="bicubic", padding_mode="border", align_corners=False)
+        return (warped * light).clamp(0, 1)
+
+    def _flow_and_light(self, source: Source, driving: Tensor) -> tuple[Tensor, Tensor]:
+        """Flow (B, 2, H, W) and the share of light that is left (B, 1, H, W)."""
+        height, width = source.image.shape[-2:]
+        fragments = rasterize(driving, self.faces, height, width)
+        known = interpolate(fragments, self.faces, source.vertices[:, :2] - driving[..., :2])
+        facing, area = self._surface(driving, height, width)
+        share = source.area / area * (area.sum(1, keepdim=True) / source.area.sum())
+        trust = source.trust * _rise(facing, *FACING)
+        trust, dark = _look_up(fragments, torch.stack([trust, _rise(share, *OPENING)], dim=-1)).split(1, dim=1)
+        trust = trust * _border_fade(height, width, trust)
+        fitted = trust * (1 - dark)
+        weight = fitted + source.still * (1 - trust)
+
+        coarse = F.adaptive_avg_pool2d(torch.cat([known * fitted, weight], dim=1), FILL_SIZE)
+        waves = fit_waves(coarse[:, :2], coarse[:, 2:], WAVES, TENSION, STIFFNESS)
+        smooth = draw_waves(waves, height, width)
+        detail = known - smooth
+        covered = (fragments.triangle > 0)[:, None].to(trust.dtype)
+        certain = _rise(_soften(trust, MEDIUM), 0.5, 1) * _rise(_soften(covered, COARSE), 0.5, 1)
+        dark = _soften(dark, FINE)
+        certain = certain * (1 - _spread(determinant(smooth + certain * detail) < LEAST_AREA, height, width))
+        return smooth + certain * detail, 1 - DARKNESS * dark
+
+    def _surface(self, vertices: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """How much faces are turned to the viewer (B, F), -1..1, and their areas (B, F) in square pixels."""
+        a, b, c = ndc_to_pixels(vertices, width, height)[:, self.faces].unbind(2)
+        normal = torch.cross(b - a, c - a, dim=-1)
+        length = normal.norm(dim=-1).clamp(min=1e-6)
+        return -normal[..., 2] / length, length / 2
+
+
+def longest_rim(faces: Tensor) -> Tensor:
+    """Vertices (N,) of the longest open border of a mesh (F, 3), a head's neck; none if the mesh is closed."""
+    edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).sort(1).values
+    edges, uses = edges.unique(dim=0, return_counts=True)
+    rim = edges[uses == 1].cpu().numpy()
+    if not len(rim):
+        return faces.new_zeros(0)
+    count = int(faces.max()) + 1
+    _, label = connected_components(coo_array((np.ones(len(rim)), rim.T), shape=(count, count)), directed=False)
+    longest = np.bincount(label[rim[:, 0]]).argmax()
+    return torch.from_numpy(np.flatnonzero(label == longest)).to(faces)
+
+
+def determinant(flow: Tensor) -> Tensor:
+    """Area of source that each square between four pixel centres shows, in pixels; negative where it is mirrored.
+
+    flow: (B, 2, H, W), NDC. Returns (B, H - 1, W - 1).
+    """
+    height, width = flow.shape[-2:]
+    pixels = flow * flow.new_tensor([width / 2, height / 2])[:, None, None]
+    right_x, right_y = pixels[..., :-1, :].diff(dim=3).unbind(1)
+    down_x, down_y = pixels[..., :-1].diff(dim=2).unbind(1)
+    return (1 + right_x) * (1 + down_y) - right_y * down_x
+
+
+def _rise(value: Tensor, start: float, end: float) -> Tensor:
+    """From 0 at `start` smoothly to 1 at `end`, which may be the smaller of the two."""
+    t = ((value - start) / (end - start)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _look_up(fragments: Fragments, values: Tensor) -> Tensor:
+    """The values (B, F, C) of the faces that pixels see: (B, C, H, W); 0 where they see none."""
+    table = F.pad(values, (0, 0, 1, 0))
+    first_row = torch.arange(len(table), device=table.device)[:, None, None] * table.shape[1]
+    return table.flatten(0, 1)[fragments.triangle + first_row].permute(0, 3, 1, 2)
+
+
+def _border_fade(height: int, width: int, like: Tensor) -> Tensor:
+    """(height, width), from 0 at the border of the picture to 1 in its inside."""
+    y, x = ((torch.arange(size, device=like.device) + 0.5) / size for size in (height, width))
+    return _rise(torch.minimum(y, 1 - y), 0, BORDER)[:, None] * _rise(torch.minimum(x, 1 - x), 0, BORDER)
+
+
+def _soften(masks: Tensor, cells: int) -> Tensor:
+    """Blur (B, C, H, W) by about two of `cells` cells a side."""
+    channels = masks.shape[1]
+    small = F.adaptive_avg_pool2d(masks, cells)
+    blur = masks.new_tensor([1, 6, 15, 20, 15, 6, 1]) / 64
+    small = F.conv2d(small, blur[:, None].expand(channels, 1, -1, -1), padding=(3, 0), groups=channels)
+    small = F.conv2d(small, blur.expand(channels, 1, 1, -1), padding=(0, 3), groups=channels)
+    return F.interpolate(small, masks.shape[-2:], mode="bilinear")
+
+
+def _spread(spots: Tensor, height: int, width: int) -> Tensor:
+    """A mask (B, h, w) grown by a few hundredths of the picture, with soft borders: (B, 1, height, width)."""
+    grown = F.max_pool2d(F.adaptive_max_pool2d(spots[:, None].float(), FILL_SIZE), 3, stride=1, padding=1)
+    return F.interpolate(F.avg_pool2d(grown, 3, stride=1, padding=1), (height, width), mode="bilinear")
