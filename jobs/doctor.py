@@ -12,21 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobs.system_libraries import missing_packages
+from jobs.table import aligned
 
 GIB = 1 << 30
-
-PUBLISHED_FILES = {
-    "FLAME": (
-        ("generic_model.pkl", "FLAME/generic_model.pkl", "data/generic_model.pkl", "Fit-DECA/data/generic_model.pkl"),
-        "optional: from flame.is.tue.mpg.de (registration), then --face-model FILE",
-    ),
-    "DECA": (
-        ("deca_model.tar", "data/deca_model.tar", "Fit-DECA/data/deca_model.tar"),
-        "optional: from github.com/YadiraF/DECA",
-    ),
-    "GDPW": (("checkpoints",), "optional: from github.com/yataoz/face_reenact_GDPW; mesh-warp needs none"),
-}
-"""Published file -> where in the working folder it is looked for, as the originals place it; what to do without."""
 
 
 class State(StrEnum):
@@ -47,8 +35,8 @@ class Check(NamedTuple):
 
 
 def examine(folder: Path = Path()) -> list[Check]:
-    """All checks; the published model files are looked for in `folder`."""
-    return [check for checks in CHECKS for check in checks()] + list(_published_files(folder))
+    """All checks; files of others are looked for in `folder` too."""
+    return [check for checks in CHECKS for check in checks()] + list(_assets(folder))
 
 
 def usable(checks: list[Check]) -> bool:
@@ -58,17 +46,12 @@ def usable(checks: list[Check]) -> bool:
 
 def report(checks: list[Check]) -> str:
     """An aligned table, and a last line that says whether the default path works."""
-    widths = [max(len(check[column]) for check in checks) for column in range(3)]
-    lines = [
-        "  ".join(text.ljust(width) for text, width in zip(check, [*widths, 0], strict=True)).rstrip()
-        for check in checks
-    ]
     verdict = (
         "The default path works: gdpw-pipe demo."
         if usable(checks)
         else "The default path does not work yet: see the lines marked MISSING."
     )
-    return "\n".join([*lines, "", verdict])
+    return f"{aligned(checks)}\n\n{verdict}"
 
 
 def _machine() -> Iterator[Check]:
@@ -125,43 +108,19 @@ def _video() -> Iterator[Check]:
     yield Check("video decoder", State.OK, f"decord {decord.__version__}")
 
 
-def _models() -> Iterator[Check]:
-    from fit_deca.errors import FaceModelError
-    from fit_deca.head import load_generic_head
-    from pipeline.assets import face_landmarker_file
-    from pipeline.errors import PipelineError
+def _assets(folder: Path) -> Iterator[Check]:
+    """The package's own files must be there and load; others cost a choice only."""
+    from pipeline.assets import survey
 
-    try:
-        yield Check("landmark model", State.OK, f"{face_landmarker_file().name}, hash as published")
-    except PipelineError as error:
-        yield Check("landmark model", State.MISSING, "unusable", str(error))
-    try:
-        head = load_generic_head()
-        yield Check("generic head", State.OK, f"{len(head.v_template)} vertices, hash {head.hash[:12]}")
-    except FaceModelError as error:
-        yield Check("generic head", State.MISSING, "unusable", str(error))
-
-
-def _published_files(folder: Path) -> Iterator[Check]:
-    for name, (places, advice) in PUBLISHED_FILES.items():
-        found = next((place for place in places if (folder / place).exists()), None)
-        if found is None:
-            yield Check(name, State.ABSENT, "not in this folder", advice)
-        elif name == "FLAME":
-            yield _flame(folder / found)
+    for asset, path, _, fault in survey(folder=folder, load=True):
+        state = State.MISSING if asset.packaged else State.ABSENT
+        if fault:
+            yield Check(asset.what, state, "unusable", fault)
+        elif path is None:
+            advice = asset.get if asset.packaged else f"optional: gdpw-pipe assets fetch {asset.name}"
+            yield Check(asset.what, state, "not found", advice)
         else:
-            yield Check(name, State.OK, found)
+            yield Check(asset.what, State.OK, str(path))
 
 
-def _flame(file: Path) -> Check:
-    from fit_deca.errors import FaceModelError
-    from fit_deca.model_file import load_face_model
-
-    try:
-        model = load_face_model(file)
-    except FaceModelError as error:
-        return Check("FLAME", State.ABSENT, "unusable", str(error))
-    return Check("FLAME", State.OK, f"{file}, {len(model.v_template)} vertices, hash {model.hash[:12]}")
-
-
-CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (_machine, _torch, _video, _models, _ray)
+CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (_machine, _torch, _video, _ray)

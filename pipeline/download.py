@@ -80,7 +80,7 @@ def _receive(url: str, part: Path, progress: Progress, form: Mapping[str, str] |
         done = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = done + int(length) if length else None
-        block = response.read(_BLOCK)
+        block = response.read1(_BLOCK)
         if not resumed and _is_page(response, block):
             raise PipelineError(f"{_host(url)} {_LOGIN_REFUSED if form else _PAGE}")
         with part.open("ab" if resumed else "wb") as file:
@@ -88,7 +88,7 @@ def _receive(url: str, part: Path, progress: Progress, form: Mapping[str, str] |
                 file.write(block)
                 done += len(block)
                 progress(done, total)
-                block = response.read(_BLOCK)
+                block = response.read1(_BLOCK)
         if total is not None and done < total:
             raise _Incomplete(f"{done:,} of {total:,} bytes")
 

@@ -42,7 +42,6 @@ class Publisher:
     redirects: dict[str, str] = field(default_factory=dict)
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
-    stalled: threading.Event = field(default_factory=threading.Event)
     closing: threading.Event = field(default_factory=threading.Event)
 
 
@@ -114,6 +113,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[:cut])
         if cut < len(body) and self.publisher.stall:
             self.wfile.flush()
-            self.publisher.stalled.set()
             self.publisher.closing.wait()
         self.close_connection = True

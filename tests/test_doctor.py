@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from toy_flame import toy_arrays, write_pickle
+
 from jobs.doctor import Check, State, examine, report, usable
+
+
+@pytest.fixture(autouse=True)
+def no_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("GDPW_ASSETS", "TORCH_HOME"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def test_the_default_path_works_here(tmp_path: Path) -> None:
@@ -12,22 +22,22 @@ def test_the_default_path_works_here(tmp_path: Path) -> None:
     assert usable(checks), report(checks)
     found = {check.name: check for check in checks}
     assert "libx264" in found["H.264 encoder"].found
-    assert found["generic head"].state == State.OK
-    assert found["landmark model"].state == State.OK
-    assert {"FLAME", "DECA", "GDPW"} == {check.name for check in checks if check.found == "not in this folder"}
+    assert found["generic head, face model"].state == State.OK
+    assert found["MediaPipe's landmark model"].state == State.OK
+    assert found["DECA, trained model"].advice == "optional: gdpw-pipe assets fetch deca"
     assert all(check.advice for check in checks if check.state != State.OK)
 
 
 def test_published_files_are_found_where_the_originals_have_them(tmp_path: Path) -> None:
     (tmp_path / "Fit-DECA/data").mkdir(parents=True)
-    (tmp_path / "Fit-DECA/data/deca_model.tar").touch()
-    deca = next(check for check in examine(tmp_path) if check.name == "DECA")
-    assert (deca.state, deca.found) == (State.OK, "Fit-DECA/data/deca_model.tar")
+    path = write_pickle(tmp_path / "Fit-DECA/data/generic_model.pkl", toy_arrays(400))
+    flame = next(check for check in examine(tmp_path) if check.name == "FLAME 2020, face model")
+    assert (flame.state, flame.found) == (State.OK, str(path))
 
 
 def test_a_face_model_that_does_not_load_is_said(tmp_path: Path) -> None:
     (tmp_path / "generic_model.pkl").write_bytes(b"nonsense")
-    flame = next(check for check in examine(tmp_path) if check.name == "FLAME")
+    flame = next(check for check in examine(tmp_path) if check.name == "FLAME 2020, face model")
     assert flame.state == State.ABSENT
     assert "generic_model.pkl" in flame.advice
 
