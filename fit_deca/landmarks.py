@@ -58,6 +58,7 @@ PACE = {
 _FRAMES_AT_A_TIME = 32  # their derivatives, 8 MB, stay in a processor's cache
 _MESHES_AT_A_TIME = 256
 _CHAIN_STEPS = 30
+_SHORTEST_STEP = 1e-3  # seconds; damaged streams have pictures of one time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,11 +136,8 @@ class LandmarkFitter:
         """Fit a track.
 
         landmarks: (T, 478, 3) pixels of a square crop of that size; z away from the viewer, from any origin.
-        head_pose: (T, 3, 3) rotation of the head, x right, y up, z to the viewer. times: (T,) seconds.
-        Raises ValueError if the times do not rise.
+        head_pose: (T, 3, 3) rotation of the head, x right, y up, z to the viewer. times: (T,) seconds, in order.
         """
-        if not (times.diff() > 0).all():
-            raise ValueError("the times of a track must rise from frame to frame")
         plane = 2 * landmarks / size - landmarks.new_tensor([1, 1, 0])
         points = plane.mT.to(self._device, torch.float32).contiguous()
         motion = self._start(points[:, :2], head_pose.to(self._device, torch.float32))
@@ -210,7 +208,7 @@ class LandmarkFitter:
     def _fit_motion(self, shape: Tensor, points: Tensor, motion: Tensor, times: Tensor) -> Tensor:
         """The motions (T, 65) of all frames of one shape, tied to their neighbours in time."""
         neutral, usual = self._model.neutral(shape), motion.double()
-        ties = self._stiffness / times.diff().square()[:, None]  # (T - 1, 65)
+        ties = self._stiffness / times.diff().clamp(min=_SHORTEST_STEP).square()[:, None]  # (T - 1, 65)
         both_sides = pad(ties, (0, 0, 1, 0)) + pad(ties, (0, 0, 0, 1))
         for _ in range(self.config.motion_steps):
             pieces = zip(points.split(_FRAMES_AT_A_TIME), motion.split(_FRAMES_AT_A_TIME), strict=True)

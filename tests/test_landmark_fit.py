@@ -28,7 +28,7 @@ from pipeline.sources import clip_of
 from pipeline.tracks import find_tracks, track_picture
 
 SIZE = 256
-EXACT = LandmarkConfig(noise=0.02 / SIZE, depth_noise=0.1 / SIZE, smoothing=0, shape_steps=10, motion_steps=6)
+EXACT = LandmarkConfig(noise=0.005 / SIZE, depth_noise=0.02 / SIZE, smoothing=0, shape_steps=10, motion_steps=6)
 
 
 class Acted(NamedTuple):
@@ -77,11 +77,9 @@ def picture_distance(actual: Tensor, expected: Tensor) -> Tensor:
 def test_exact_points_give_the_whole_mesh_back(flame: Flame) -> None:
     acted = act(flame, 40)
     found = fit(flame, acted, EXACT)
-    distance = picture_distance(found.vertices, acted.vertices)
-    assert distance.median() < 0.01
-    assert distance.quantile(0.99) < 0.1
+    assert picture_distance(found.vertices, acted.vertices).max() < 0.1
     depth = (found.vertices - acted.vertices)[..., 2]
-    assert (depth - depth.mean()).abs().quantile(0.9) < 0.6
+    assert (depth - depth.mean()).abs().quantile(0.9) < 0.1
     assert (found.codes.pose - acted.codes.pose).abs().max() < 0.002
     assert (found.codes.eyes - acted.codes.eyes).abs().max() < 0.01
 
@@ -189,10 +187,10 @@ def test_a_head_without_the_points_is_refused() -> None:
         LandmarkFitter(Flame(face_model_from_arrays(toy_arrays(), "bare")), LandmarkConfig())
 
 
-def test_times_that_stand_still_are_refused(flame: Flame) -> None:
-    acted = act(flame, 3)
-    with pytest.raises(ValueError, match="times of a track must rise"):
-        fit(flame, acted._replace(times=torch.zeros(3)))
+def test_pictures_of_one_time_are_fitted(flame: Flame) -> None:
+    acted = act(flame, 10)
+    found = fit(flame, acted._replace(times=acted.times[[0, 0, *range(2, 10)]]))
+    assert found.error_px.isfinite().all()
 
 
 def test_settings_out_of_range_are_refused() -> None:
