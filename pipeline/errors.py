@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -13,9 +14,15 @@ class Reason(StrEnum):
     NOT_VIDEO = "not_video"
     NO_VIDEO_STREAM = "no_video_stream"
     NO_FACE = "no_face"
+    SEVERAL_FACES = "several_faces"
     FACE_TOO_SMALL = "face_too_small"
     FACE_ROLLED = "face_rolled"
     TOO_SHORT = "too_short"
+    SCENE_MISMATCH = "scene_mismatch"
+    DECODE_TIMEOUT = "decode_timeout"
+    BAD_ANNOTATION = "bad_annotation"
+    MISSING_VIDEO = "missing_video"
+    WORKER_DIED = "worker_died"
 
 
 class PipelineError(Exception):
@@ -32,3 +39,21 @@ class InputError(PipelineError):
 
     def __reduce__(self) -> tuple[type[InputError], tuple[Reason, str]]:
         return type(self), (self.reason, self.message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """Something of an input that was left out, found before any video is opened.
+
+    path: the file at fault, or that names what is missing. line: counted from 1; None where the whole file is meant.
+    """
+
+    path: str
+    line: int | None
+    reason: Reason
+    problem: str
+
+    def __str__(self) -> str:
+        """One line, the file first."""
+        place = self.path if self.line is None else f"{self.path}:{self.line}"
+        return f"{place}: {self.problem}"

@@ -50,7 +50,10 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-_SKIPPED = {Reason.NOT_VIDEO, Reason.NO_FACE, Reason.FACE_TOO_SMALL, Reason.FACE_ROLLED, Reason.TOO_SHORT}
+_SKIPPED = {
+    *(Reason.NOT_VIDEO, Reason.NO_FACE, Reason.SEVERAL_FACES),
+    *(Reason.FACE_TOO_SMALL, Reason.FACE_ROLLED, Reason.TOO_SHORT),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

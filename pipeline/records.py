@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,18 +12,81 @@ from numpy.typing import NDArray
 from fit_deca.codes import Codes
 
 
+class Kind(StrEnum):
+    """What lies at a clip's path."""
+
+    VIDEO = "video"
+    PICTURE = "picture"
+    """A still, one frame."""
+    FRAMES = "frames"
+    """A folder with a picture a frame."""
+    GDPW_FOLDER = "gdpw_folder"
+    """A folder with a picture and a mesh a frame; see `gdpw_folder`."""
+
+
+class Span(NamedTuple):
+    """Seconds of a video, counted from its first picture: from start on, up to but not including end."""
+
+    start: float
+    end: float
+
+    @classmethod
+    def of_frames(cls, start: float, end: float, fps: float) -> Span:
+        """Frames start to end - 1 at that rate. The bounds lie half-way between frames, where rounding does no harm."""
+        return cls((start - 0.5) / fps, (end - 0.5) / fps)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Boxes:
+    """Where an annotation sees its person in a video, at N moments.
+
+    times: (N,) float64, rising seconds from the first picture of the video. sides: (N, 4) float32, left, top, right,
+    bottom; they may reach past the picture.
+    width, height: of the picture in which the sides are measured; 1 and 1 for fractions, width None where the
+    height alone is stated and the width follows from the video's proportions.
+    """
+
+    times: NDArray[np.float64]
+    sides: NDArray[np.float32]
+    width: float | None
+    height: float
+
+    def reaching_past(self) -> int:
+        """How many of them reach past the picture."""
+        width = self.width or np.inf
+        return int(((self.sides[:, :2] < 0) | (self.sides[:, 2:] > [width, self.height])).any(1).sum())
+
+    def in_picture(self, times: NDArray[Any], width: int, height: int) -> NDArray[np.float64]:
+        """The boxes nearest to (T,) times, (T, 4) in pixels of the video's pictures of that size.
+
+        Convention: what reaches past the picture is cut off, as the published tool for VoxCeleb does.
+        """
+        nearest = np.searchsorted((self.times[1:] + self.times[:-1]) / 2, times)
+        scale_y = height / self.height
+        scale_x = width / self.width if self.width else scale_y
+        pixels = self.sides[nearest].astype(np.float64) * [scale_x, scale_y, scale_x, scale_y]
+        return pixels.clip(0, [width, height, width, height])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """One video to read, and the names its samples go by.
+    """One input to read, and the names its samples go by.
 
-    path: file as the user named it. identity / video / clip: who, which upload, which cut of it; identity
+    path: file or folder as the user named it. identity / video / clip: who, which upload, which cut of it; identity
     falls back to the file's stem.
+    span: the part of the video that is meant; None is all of it. boxes: where the person is in it; None is anywhere.
+    split: train, test or val where the input says so. annotation: `file:line` that span and boxes come from.
     """
 
     path: str
     identity: str
     video: str
     clip: str
+    kind: Kind = Kind.VIDEO
+    span: Span | None = None
+    boxes: Boxes | None = None
+    split: str | None = None
+    annotation: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
