@@ -1,0 +1,159 @@
+"""Inputs that a list names: a CSV, JSONL or Parquet file with a row a clip.
+
+Columns: `path` (relative to the list's folder), and as wanted `identity`, `video`, `clip`, `start`, `end` (seconds of
+the video) and `split` (train, test or val). A known layout says who and which video it is; the list's columns say so
+for other files, and the file's own stem where a cell is empty.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import Fault, InputError, PipelineError, Reason
+from pipeline.layouts import SPLITS, Layout, Names, known_names, plain_names
+from pipeline.media import kind_of
+from pipeline.records import Clip, Span
+from pipeline.tables import Row, read_table
+
+LIST_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+
+_SPLITS = {**SPLITS, "val": "val"}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a list names. repeated: rows left out because they say the same as one before."""
+
+    clips: list[Clip]
+    faults: list[Fault]
+    repeated: int
+
+
+def read_list(path: str | Path, layout: Layout = "auto") -> Listed:
+    """The clips of a list, in its order.
+
+    Rows that repeat one before are merged; of rows that name one clip and differ, the first holds.
+    Raises PipelineError if the list cannot be read or has no column `path`.
+    """
+    path = Path(path)
+    faults: list[Fault] = []
+    first: dict[tuple[str, str, str], tuple[int, Clip]] = {}
+    repeated = 0
+    for line, cells, problem in _rows(path):
+        try:
+            if problem:
+                raise InputError(Reason.BAD_ANNOTATION, problem)
+            clip = _clip(path.parent, cells, layout)
+            line_before, before = first.setdefault((clip.identity, clip.video, clip.clip), (line, clip))
+            if before != clip:
+                again = f"{clip.identity}/{clip.video}/{clip.clip} of line {line_before} again, with other values"
+                raise InputError(Reason.BAD_ANNOTATION, again)
+            repeated += line_before != line
+        except InputError as error:
+            faults.append(Fault(path=str(path), line=line, reason=error.reason, problem=error.message))
+    clips = [replace(clip, annotation=f"{path}:{line}") for line, clip in first.values()]
+    return Listed(clips, faults, repeated)
+
+
+def _clip(folder: Path, cells: dict[str, str], layout: Layout) -> Clip:
+    """Raises InputError, saying what is wrong with the row."""
+    if not cells["path"]:
+        raise InputError(Reason.BAD_ANNOTATION, "path is empty")
+    file = folder / cells["path"]
+    kind = kind_of(file)
+    if kind is None and file.is_dir():
+        raise InputError(Reason.NOT_VIDEO, f"{file} is a folder without frames or meshes")
+    if kind is None:
+        raise InputError(Reason.MISSING_VIDEO, f"{file} is not there")
+    plain = plain_names(file, cells["path"], kind)
+    known = known_names(file, kind, layout)
+    names = known or Names(cells.get("identity") or plain.identity, cells.get("video") or plain.video, *plain[2:])
+    span, clip = _span(cells), cells.get("clip")
+    if span and not clip:
+        clip = f"{names.clip}#{cells.get('start', '')}-{cells.get('end', '')}"
+    split = cells.get("split")
+    if split and split.lower() not in _SPLITS:
+        raise InputError(Reason.BAD_ANNOTATION, f"split is {split!r}, not one of {', '.join(_SPLITS)}")
+    return Clip(
+        path=str(file),
+        identity=names.identity,
+        video=names.video,
+        clip=clip or names.clip,
+        kind=kind,
+        span=span,
+        split=_SPLITS[split.lower()] if split else names.split,
+    )
+
+
+def _span(cells: dict[str, str]) -> Span | None:
+    start, end = cells.get("start"), cells.get("end")
+    if not start and not end:
+        return None
+    try:
+        span = Span(float(start or 0), float(end or math.inf))
+    except ValueError:
+        span = Span(math.nan, math.nan)
+    if not 0 <= span.start < span.end:
+        raise InputError(Reason.BAD_ANNOTATION, f"start {start!r} and end {end!r} are not seconds in this order")
+    return span
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    """Rows of a list with a column `path`, all cells as text. Raises PipelineError if it cannot be read."""
+    match path.suffix.lower():
+        case ".parquet":
+            return _parquet_rows(path)
+        case ".jsonl":
+            return _jsonl_rows(path)
+        case _:
+            return read_table(path, "path")
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    try:
+        with pq.ParquetFile(path) as file:
+            if "path" not in file.schema_arrow.names:
+                raise PipelineError(f"{path}: no column path")
+            line = 0
+            for batch in file.iter_batches():
+                for cells in batch.to_pylist():
+                    line += 1
+                    yield _as_text(line, cells)
+    except (OSError, pa.ArrowException) as error:
+        raise PipelineError(f"{path}: not a readable Parquet file") from error
+
+
+def _jsonl_rows(path: Path) -> Iterator[Row]:
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+            for line, text in enumerate(file, 1):
+                if text.strip():
+                    yield _json_row(line, text)
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _json_row(line: int, text: str) -> Row:
+    try:
+        cells = json.loads(text)
+    except (ValueError, RecursionError):
+        return Row(line, {}, "not JSON")
+    if not isinstance(cells, dict) or "path" not in cells:
+        return Row(line, {}, "not a JSON object with a path")
+    return _as_text(line, cells)
+
+
+def _as_text(line: int, cells: dict[str, Any]) -> Row:
+    """Cells as a table of text would hold them, so that one reading serves all forms."""
+    odd = [name for name, value in cells.items() if not isinstance(value, (str, int, float, NoneType))]
+    texts = {name: "" if value is None else str(value) for name, value in cells.items()}
+    return Row(line, texts, f"{', '.join(odd)}: neither text nor number" if odd else None)
