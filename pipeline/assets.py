@@ -143,18 +143,14 @@ def identify(file: Path) -> Asset | None:
     return fitting[0] if fitting else None
 
 
+@cache
 def face_landmarker_file() -> Path:
     """MediaPipe's face landmarker task file; its content is checked once a process.
 
     Raises PipelineError if it is missing or not the published file.
     """
-    return _checked("face_landmarker")
-
-
-@cache
-def _checked(name: str) -> Path:
-    path, asset = require(name), CATALOGUE[name]
-    if fault := _load_fault(asset, path, _digest(path)):
+    path = require("face_landmarker")
+    if fault := _load_fault(CATALOGUE["face_landmarker"], path, _digest(path)):
         raise PipelineError(fault)
     return path
 
