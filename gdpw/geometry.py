@@ -30,3 +30,13 @@ def normalize_depth(vertices: Tensor) -> Tensor:
     xy, z = vertices[..., :2], vertices[..., 2:]
     nearest, farthest = z.amin(dim=1, keepdim=True), z.amax(dim=1, keepdim=True)
     return torch.cat([xy, 2 * (z - nearest) / (farthest - nearest + 1e-8) - 1], dim=-1)
+
+
+def turned_away(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Which faces (F, 3) of meshes (B, V, 3) face away from the viewer: (B, F) bool.
+
+    Those with a positive area with y down. Source: GDPW (BMVC 2022), parity README section 9.
+    """
+    a, b, c = vertices[..., :2][:, faces.long()].unbind(2)
+    (right, down), (other_right, other_down) = (b - a).unbind(-1), (c - a).unbind(-1)
+    return right * other_down - down * other_right > 0

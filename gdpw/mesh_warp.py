@@ -24,7 +24,8 @@ WAVES = 20
 """Waves a side of the continued flow: details down to a twentieth of the picture; finer ones come from the mesh."""
 
 TENSION, STIFFNESS = 2e-5, 2e-7
-"""See `fit_waves`. Square root of their ratio: over a tenth of the picture the flow bends, farther off it is stretched."""
+"""See `fit_waves`. Up to the square root of their ratio, a tenth of the picture, the flow bends; farther it stretches.
+"""
 
 FILL_SIZE = 64
 """Cells a side, of which each is one measurement for the waves."""
