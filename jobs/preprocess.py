@@ -13,7 +13,7 @@ from tqdm import tqdm
 from jobs.outputs import new_folder
 from pipeline.crop import CropConfig, CropTrack
 from pipeline.dataset import write_description
-from pipeline.errors import InputError, PipelineError
+from pipeline.errors import Fault, InputError, PipelineError
 from pipeline.fit import FitConfig, FitTrack
 from pipeline.ledger import LEDGER, LedgerRow, ManifestRow, Status, write_ledger, write_manifest
 from pipeline.records import Clip, Fit, Track
@@ -48,7 +48,7 @@ def run(config: PreprocessConfig) -> str:
 
     Raises PipelineError if no input gave a track (the ledger then says why), or the output cannot be written.
     """
-    clips = scan(config.input)
+    found = scan(config.input)
     fit_track = FitTrack(config.fit)
     new_folder(config.out)
     face_model = FaceModelStamp.of(fit_track.face_model)
@@ -57,7 +57,8 @@ def run(config: PreprocessConfig) -> str:
         ShardWriter(config.out, face_model, config.shard_bytes) as shards,
     ):
         graph = _Graph(find_tracks, CropTrack(config.crop), fit_track, shards)
-        ledger = [graph(clip) for clip in tqdm(clips, unit="clip", disable=None)]
+        ledger = [_left_out(fault) for fault in found.faults]
+        ledger += [graph(clip) for clip in tqdm(found.clips, unit="clip", disable=None)]
     write_manifest(graph.manifest, config.out)
     write_ledger(ledger, config.out)
     write_description(config.out, face_model, config.stored())
@@ -88,6 +89,10 @@ class _Graph:
         rows = self.manifest[known:]
         frames = sum(row.frames for row in rows)
         return LedgerRow.of(clip.path, fault, tracks=len(rows), frames=frames, seconds=time.perf_counter() - start)
+
+
+def _left_out(fault: Fault) -> LedgerRow:
+    return LedgerRow.of(fault.path, InputError(fault.reason, str(fault)), tracks=0, frames=0, seconds=0.0)
 
 
 def _manifest_row(track: Track, fit: Fit, shard: str) -> ManifestRow:

@@ -89,3 +89,12 @@ def test_the_same_input_gives_the_same_shard(out: Path, inputs: Path, tmp_path: 
     run(PreprocessConfig(input=inputs, out=tmp_path / "again"))
     name = "shard-000000.tar"
     assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_what_the_scan_leaves_out_is_in_the_ledger_too(excerpt: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(f"path,identity\n{excerpt},ann\ngone.mp4,bob\n")
+    run(PreprocessConfig(input=tmp_path / "list.csv", out=tmp_path / "out"))
+    gone, done = read_ledger(tmp_path / "out")
+    assert (gone.status, gone.reason, gone.tracks) == (Status.FAILED, "missing_video", 0)
+    assert (done.status, done.input) == (Status.DONE, str(excerpt))
+    assert [row.identity for row in read_manifest(tmp_path / "out")] == ["ann"]
