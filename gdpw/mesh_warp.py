@@ -30,10 +30,8 @@ TENSION, STIFFNESS = 2e-5, 2e-7
 FILL_SIZE = 64
 """Cells a side, of which each is one measurement for the waves."""
 
-FINE, MEDIUM, COARSE = 256, 128, 64
-"""Cells a side; a mask is softened over about two of them. Fine: the inside of a mouth. Medium: where single faces are
-not trusted. Coarse: the rim of the mesh.
-"""
+FINE, COARSE = 128, 64
+"""Cells a side for soft masks. Fine: where single faces are not trusted, the inside of a mouth. Coarse: the rim."""
 
 FACING = (0.0, 0.2)
 """Cosine between a face's normal and the line of sight: not trusted, and fully trusted."""
@@ -138,9 +136,9 @@ class MeshWarp:
         smooth = draw_waves(waves, height, width)
         detail = known - smooth
         covered = (fragments.triangle > 0)[:, None].to(trust.dtype)
-        certain = _rise(_soften(trust, MEDIUM), 0.5, 1) * _rise(_soften(covered, COARSE), 0.5, 1)
-        dark = _soften(dark, FINE)
-        certain = certain * (1 - _spread(determinant(smooth + certain * detail) < LEAST_AREA, height, width))
+        certain = _rise(_soften(trust, FINE), 0.5, 1) * _rise(_soften(covered, COARSE), 0.5, 1)
+        dark = _resize(F.adaptive_avg_pool2d(dark, FINE), dark)
+        certain = certain * (1 - _spread(determinant(smooth + certain * detail) < LEAST_AREA, certain))
         return smooth + certain * detail, 1 - DARKNESS * dark
 
     def _surface(self, vertices: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -195,17 +193,18 @@ def _border_fade(height: int, width: int, like: Tensor) -> Tensor:
     return _rise(torch.minimum(y, 1 - y), 0, BORDER)[:, None] * _rise(torch.minimum(x, 1 - x), 0, BORDER)
 
 
-def _soften(masks: Tensor, cells: int) -> Tensor:
-    """Blur (B, C, H, W) by about two of `cells` cells a side."""
-    channels = masks.shape[1]
-    small = F.adaptive_avg_pool2d(masks, cells)
-    blur = masks.new_tensor([1, 6, 15, 20, 15, 6, 1]) / 64
-    small = F.conv2d(small, blur[:, None].expand(channels, 1, -1, -1), padding=(3, 0), groups=channels)
-    small = F.conv2d(small, blur.expand(channels, 1, 1, -1), padding=(0, 3), groups=channels)
-    return F.interpolate(small, masks.shape[-2:], mode="bilinear")
+def _soften(mask: Tensor, cells: int) -> Tensor:
+    """Blur (B, 1, H, W) over about two of `cells` cells a side."""
+    blur = mask.new_tensor([1, 6, 15, 20, 15, 6, 1]).view(1, 1, 1, 7) / 64
+    small = F.conv2d(F.adaptive_avg_pool2d(mask, cells), blur, padding=(0, 3))
+    return _resize(F.conv2d(small, blur.mT, padding=(3, 0)), mask)
 
 
-def _spread(spots: Tensor, height: int, width: int) -> Tensor:
-    """A mask (B, h, w) grown by a few hundredths of the picture, with soft borders: (B, 1, height, width)."""
-    grown = F.max_pool2d(F.adaptive_max_pool2d(spots[:, None].float(), FILL_SIZE), 3, stride=1, padding=1)
-    return F.interpolate(F.avg_pool2d(grown, 3, stride=1, padding=1), (height, width), mode="bilinear")
+def _spread(spots: Tensor, like: Tensor) -> Tensor:
+    """A mask (B, h, w) grown by a few hundredths of the picture, with soft borders, in the size of another."""
+    grown = F.max_pool2d(F.adaptive_max_pool2d(spots[:, None].float(), COARSE), 3, stride=1, padding=1)
+    return _resize(F.avg_pool2d(grown, 3, stride=1, padding=1), like)
+
+
+def _resize(mask: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(mask, like.shape[-2:], mode="bilinear")
