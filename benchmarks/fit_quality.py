@@ -3,7 +3,7 @@
     python benchmarks/fit_quality.py --clips FOLDER [--held-out 100] [--max-frames N] [--size 256]
 
 One line a track; see `tests/fit_measures.py` for what the columns say. `held out` is the median error over points that
-took no part in a second fit. Milliseconds are of the fit alone, on `--threads` threads.
+took no part in a second fit. Milliseconds a frame are of the fit alone; the first track's include warming up.
 """
 
 from __future__ import annotations
