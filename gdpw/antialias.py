@@ -25,16 +25,16 @@ def blur_kernel(stride: int, device: torch.device | None = None) -> Tensor:
     return weight / weight.sum()
 
 
-def downsampling_matrix(size: int, stride: int, device: torch.device | None = None) -> Tensor:
-    """The matrix D, (ceil(size / stride), size): output i is the kernel around input i * stride.
+def downsampling_matrix(size: int, stride: int, like: Tensor) -> Tensor:
+    """The matrix D, (ceil(size / stride), size), of the type of `like`: output i is the kernel around input i * stride.
 
     Zero padding, so the rows at the borders sum to less than 1.
     """
-    kernel = blur_kernel(stride, device)
-    radius = len(kernel) // 2
-    centre = torch.arange(0, size, stride, device=device)
-    tap = torch.arange(size, device=device) - centre[:, None] + radius
-    return torch.where((tap >= 0) & (tap < len(kernel)), kernel[tap.clamp(0, len(kernel) - 1)], 0)
+    kernel = blur_kernel(stride, like.device)
+    centre = torch.arange(0, size, stride, device=like.device)
+    tap = torch.arange(size, device=like.device) - centre[:, None] + len(kernel) // 2
+    inside = (tap >= 0) & (tap < len(kernel))
+    return torch.where(inside, kernel[tap.clamp(0, len(kernel) - 1)], 0).to(like.dtype)
 
 
 def downsample(picture: Tensor, strides: Sequence[int]) -> list[Tensor]:
@@ -47,13 +47,17 @@ def downsample(picture: Tensor, strides: Sequence[int]) -> list[Tensor]:
     Source: GDPW (BMVC 2022), parity README section 5.
     """
     height, width = picture.shape[-2:]
-    return [
-        picture
-        if stride == 1
-        else (downsampling_matrix(height, stride, picture.device).to(picture.dtype) @ picture)
-        @ downsampling_matrix(width, stride, picture.device).to(picture.dtype).T
-        for stride in strides
-    ]
+    rows = {stride: downsampling_matrix(height, stride, picture) for stride in strides if stride > 1}
+    if not rows:
+        return [picture for _ in strides]
+    # Channels last and all strides in one product, so that the picture is read once.
+    flat = picture.permute(0, 2, 3, 1).flatten(2)
+    short = (torch.cat(list(rows.values())) @ flat).unflatten(2, (width, -1)).split([len(m) for m in rows.values()], 1)
+    reduced = {
+        stride: (downsampling_matrix(width, stride, picture) @ part).permute(0, 3, 1, 2)
+        for stride, part in zip(rows, short, strict=True)
+    }
+    return [picture if stride == 1 else reduced[stride] for stride in strides]
 
 
 class ReleasedKernel(nn.Module):

@@ -7,10 +7,13 @@ from torch import Tensor, nn
 
 from gdpw.spectral import SpectralConv2d
 
+SLOPE = 0.1
+"""Of every leaky ReLU."""
+
 
 def activation(x: Tensor) -> Tensor:
-    """Leaky ReLU with slope 0.1, in place."""
-    return F.leaky_relu_(x, 0.1)
+    """Leaky ReLU in place."""
+    return F.leaky_relu_(x, SLOPE)
 
 
 class SameBlock(nn.Module):
@@ -50,7 +53,7 @@ class Spade(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=False)
         self.shared_conv = nn.Sequential(
-            SpectralConv2d(modulation_channels, hidden_channels, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)
+            SpectralConv2d(modulation_channels, hidden_channels, 3, padding=1), nn.LeakyReLU(SLOPE, inplace=True)
         )
         self.gamma_conv = SpectralConv2d(hidden_channels, channels, 3, padding=1)
         self.beta_conv = SpectralConv2d(hidden_channels, channels, 3, padding=1)

@@ -76,6 +76,25 @@ class Generator(nn.Module):
             self.up_layers[f"x{s}_up"] = UpBlock(width(s), width(s // 2))
         self.up_layers["x1_out"] = nn.Conv2d(2 * width(1), 4, 3, padding=1)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights and features."""
+        return next(self.down_layers.parameters()).dtype
+
+    def draw_source(self, vertices: Tensor, height: int, width: int) -> Tensor | None:
+        """Embeddings on the source plane, (B, 16, H, W), from source meshes (B, V, 3) NDC; None under geom_disp."""
+        if not self.config.uses_embedding:
+            return None
+        return self.mesh_renderer(vertices, self.embeds.expand(len(vertices), -1, -1), height, width)
+
+    def draw_guidance(self, source: Tensor, driving: Tensor, height: int, width: int) -> Guidance:
+        """What driving meshes (B, V, 3) NDC tell of source meshes (B or 1, V, 3)."""
+        flow = source[..., :2] - driving[..., :2]
+        if not self.config.uses_embedding:
+            return Guidance(self.mesh_renderer(driving, flow, height, width), None)
+        attributes = torch.cat([flow, self.embeds.expand(len(driving), -1, -1)], dim=-1)
+        return Guidance(*self.mesh_renderer(driving, attributes, height, width).split([FLOW_SIZE, EMBEDDING_SIZE], 1))
+
     def encode(self, image: Tensor, embedding: Tensor | None) -> SourceFeatures:
         """All that depends on the source alone.
 
@@ -88,7 +107,7 @@ class Generator(nn.Module):
             height, width = image.shape[-2:]
             raise ValueError(f"height and width must be multiples of {coarsest}, twice at least, got {height}x{width}")
         x = image if embedding is None else torch.cat([image, embedding], dim=1)
-        x = x.to(next(self.down_layers.parameters()).dtype)
+        x = x.to(self.dtype)
         shortcuts = {}
         for stride in self.config.strides:
             x = self.down_layers[f"x{stride}"](x)
@@ -107,7 +126,7 @@ class Generator(nn.Module):
         x = torch.cat([x, backward_warp(source.bottleneck, mesh_flows[coarsest])], dim=1)
         flows = {}
         for stride in reversed(self.config.strides[1:]):
-            x = self.up_layers[f"x{stride}_spade"](x, modulation[stride].to(x.dtype))
+            x = self.up_layers[f"x{stride}_spade"](x, modulation[stride])
             flow = flow_from_head(self.up_layers[f"x{stride}_flow"](x))
             x = self.up_layers[f"x{stride}_up"](x)
             flows[stride // 2] = flow
@@ -122,13 +141,19 @@ class Generator(nn.Module):
         return self.decode(self.encode(image, embedding), guidance)
 
     def _modulate(self, guidance: Guidance) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
-        """Modulation inputs and mesh flows by stride; for neural_codes the bottleneck is displaced by nothing."""
-        maps = [guidance.embedding] if guidance.embedding is not None else []
-        maps += [guidance.flow] if self.config.uses_flow else []
-        strides = self.config.strides
-        modulation = dict(zip(strides, downsample(torch.cat(maps, dim=1), strides), strict=True))
-        mesh_flows = {
-            stride: m[:, -FLOW_SIZE:] if self.config.uses_flow else torch.zeros_like(m[:, :FLOW_SIZE])
-            for stride, m in modulation.items()
-        }
-        return modulation, mesh_flows | {1: guidance.flow}
+        """Modulation inputs of the decoder's levels, in the type of the weights, and mesh flows, by stride.
+
+        For neural_codes the flow below full size, and so the displacement of the bottleneck, is zero.
+        """
+        batch, _, height, width = guidance.flow.shape
+        reduced = self.config.strides[1:]
+        parts = []
+        if guidance.embedding is not None:
+            parts.append(downsample(guidance.embedding.to(self.dtype), reduced))
+        if self.config.uses_flow:
+            flows = downsample(guidance.flow, reduced)
+            parts.append([flow.to(self.dtype) for flow in flows])
+        else:
+            flows = [guidance.flow.new_zeros(batch, FLOW_SIZE, height // s, width // s) for s in reduced]
+        modulation = [torch.cat(maps, dim=1) for maps in zip(*parts, strict=True)]
+        return dict(zip(reduced, modulation, strict=True)), {1: guidance.flow} | dict(zip(reduced, flows, strict=True))

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gdpw.rasterize import interpolate, rasterize
+
 
 class Guidance(NamedTuple):
     """Maps on the driving plane, for one batch of driving meshes; zero where no mesh is seen.
@@ -20,10 +22,22 @@ class Guidance(NamedTuple):
 
 
 class MeshRenderer(nn.Module):
-    """Draws per-vertex attributes of meshes that share `faces` (F, 3). State: `tri` (F, 3) int32."""
+    """Draws per-vertex attributes of meshes that share `faces` (F, 3). State: `tri` (F, 3) int32.
+
+    Source: parity README, section 9. The visibility of the source's vertices, which the published renderer computes and
+    drops, is left out.
+    """
 
     tri: Tensor
 
     def __init__(self, faces: Tensor) -> None:
         super().__init__()
         self.register_buffer("tri", faces.to(torch.int32))
+
+    def forward(self, vertices: Tensor, attributes: Tensor, height: int, width: int) -> Tensor:
+        """Maps (B, C, H, W) of attributes (B, V, C) on meshes (B, V, 3), NDC; zero where no face is seen.
+
+        The attributes get a gradient, the vertices none.
+        """
+        fragments = rasterize(vertices, self.tri, height, width)
+        return interpolate(fragments, self.tri, attributes)

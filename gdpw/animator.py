@@ -1,0 +1,82 @@
+"""Animate a picture by meshes, fast: a source encoded once, driving meshes in batches."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gdpw.folding import fold
+from gdpw.generator import Generator, SourceFeatures
+from gdpw.guidance import Guidance
+
+Execution = Literal["eager", "compiled", "graphed"]
+"""How the decoder runs: as written; compiled; compiled and replayed as CUDA graphs."""
+
+_COMPILE_MODES = {"compiled": "default", "graphed": "reduce-overhead"}
+
+
+class Source(NamedTuple):
+    """What all frames of one source share: encoder features (batch of one), and its mesh (V, 3) NDC."""
+
+    features: SourceFeatures
+    vertices: Tensor
+
+
+class Animator:
+    """A generator made ready for inference: constants folded, channels last, the dtype of choice.
+
+    generator: any `Generator` in evaluation mode, left as it is.
+    dtype: of weights and features; flows, grids, maps and pictures stay float32.
+    execution: compiling takes about a minute for each picture size, at its first use.
+    batch: frames at once. A compiled decoder always gets as many, the last ones repeated where there are fewer.
+
+    Same two calls as `mesh_warp.MeshWarp`.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        execution: Execution = "eager",
+        batch: int = 8,
+    ) -> None:
+        self.device = torch.device(device)
+        self.batch = batch
+        self.execution = execution
+        self.generator = fold(generator, transposed=self.device.type == "cuda").to(self.device)
+        for layers in (self.generator.down_layers, self.generator.shortcut_layers, self.generator.up_layers):
+            layers.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._picture = self._decode
+        if execution != "eager":
+            self._picture = torch.compile(self._decode, fullgraph=True, dynamic=False, mode=_COMPILE_MODES[execution])
+
+    @torch.no_grad()
+    def encode(self, image: Tensor, vertices: Tensor) -> Source:
+        """A source: picture (3, H, W), 0..1, and its mesh (V, 3), NDC.
+
+        Raises ValueError for a size that the generator cannot halve often enough.
+        """
+        image, vertices = image.to(self.device)[None], vertices.to(self.device)
+        embedding = self.generator.draw_source(vertices[None], *image.shape[-2:])
+        image = image.contiguous(memory_format=torch.channels_last)
+        return Source(self.generator.encode(image, embedding), vertices)
+
+    @torch.no_grad()
+    def animate(self, source: Source, driving: Tensor) -> Tensor:
+        """The source as the driving meshes (B, V, 3), NDC, have it: (B, 3, H, W) float32, 0..1."""
+        return torch.cat([self._frames(source, some) for some in driving.to(self.device).split(self.batch)])
+
+    def _frames(self, source: Source, driving: Tensor) -> Tensor:
+        count = len(driving)
+        if self.execution != "eager":
+            driving = torch.cat([driving, driving[-1:].expand(self.batch - count, -1, -1)])
+        guidance = self.generator.draw_guidance(source.vertices, driving, *source.features.image.shape[-2:])
+        picture = self._picture(source.features, guidance)
+        # A replayed graph writes its next pictures over these.
+        return picture[:count].clone() if self.execution == "graphed" else picture[:count]
+
+    def _decode(self, features: SourceFeatures, guidance: Guidance) -> Tensor:
+        return self.generator.decode(features, guidance).image
