@@ -28,7 +28,7 @@ RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 
 LEFT_EYE = (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249)
 """The edge of the lids from the outer corner, counter-clockwise seen from the front."""
 
-EYE_FOLDS = ((30, 29, 27, 28, 56), (260, 259, 257, 258, 286))
+EYE_FOLDS = ((30, 29, 27, 28), (260, 259, 257, 258))
 """The row of vertices above the upper lid's edge, right and left."""
 
 MOUTH = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)

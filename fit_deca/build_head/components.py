@@ -100,11 +100,11 @@ def shape_components(mesh: HeadMesh) -> Array:
         **_surface(mesh, closed=True),
         detail=1
         + 8 * _near(mesh, range(CANONICAL_POINTS), 0.04)
-        + 16 * _near(mesh, (*RIGHT_EYE, *LEFT_EYE, *MOUTH, *NOSE), 0.03),
+        + 40 * _near(mesh, (*RIGHT_EYE, *LEFT_EYE, *MOUTH, *NOSE), 0.03),
         window=np.ones(len(skin)),
-        spread=(0.0020, 0.0025, 0.0025),
-        length=0.1,
-        asymmetry=0.5,
+        spread=(0.0022, 0.0026, 0.0026),
+        length=0.11,
+        asymmetry=0.3,
     )
     components = field.components(CODE_SIZES["shape"], without=np.concatenate([moved, turned], axis=2))
     return _follow(mesh, components)
@@ -117,11 +117,11 @@ def expression_components(mesh: HeadMesh) -> Array:
     beyond_rim = cKDTree(skin[in_face]).query(skin)[0] - cKDTree(skin[~in_face]).query(skin)[0]
     field = SmoothField(
         **_surface(mesh, closed=False),
-        detail=1 + 20 * _near(mesh, MOUTH, 0.03) + 20 * _near(mesh, (*RIGHT_EYE, *LEFT_EYE), 0.02),
+        detail=1 + 10 * _near(mesh, MOUTH, 0.03) + 10 * _near(mesh, (*RIGHT_EYE, *LEFT_EYE), 0.02),
         window=smoothstep(0.5 - beyond_rim / 0.03),
-        spread=(0.002, 0.003, 0.0015),
-        length=0.06,
-        asymmetry=0.6,
+        spread=(0.0018, 0.0022, 0.0008),
+        length=0.05,
+        asymmetry=0.5,
     )
     components = _follow(mesh, field.components(CODE_SIZES["expression"]))
     components[np.concatenate(mesh.eyeballs)] = 0

@@ -32,8 +32,8 @@ def jaw_share(points: Array, faces: Indices) -> Array:
 def skinning_weights(mesh: HeadMesh) -> Array:
     """(V, 5); rows sum to 1. The eyeballs belong to their joints, all else to root, neck and jaw."""
     jaw = mesh.follow @ jaw_share(mesh.points[mesh.skin], np.searchsorted(mesh.skin, mesh.skin_faces))
-    root = smoothstep((_ROOT_TOP - mesh.points[:, 1]) / _ROOT_DEPTH) * (1 - jaw)
-    weights = np.stack([root, 1 - root - jaw, jaw, 0 * jaw, 0 * jaw], axis=1)
+    root = smoothstep((_ROOT_TOP - mesh.points[:, 1]) / _ROOT_DEPTH)
+    weights = np.stack([root * (1 - jaw), (1 - root) * (1 - jaw), jaw, 0 * jaw, 0 * jaw], axis=1)
     for joint, eyeball in zip((4, 3), mesh.eyeballs, strict=True):
         weights[eyeball] = np.eye(len(PARENTS))[joint]
     return weights

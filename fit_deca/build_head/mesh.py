@@ -23,8 +23,9 @@ _POCKET_HEIGHTS = (0.005, 0.005, 0.012)
 _POCKET_DEPTH = 0.02
 
 _RAISED_JAW = np.array([0.0, 0.0046, -0.0020])
-_RAISED_FOLD = np.array([0.0035, 0.0045, 0.0])  # outwards
-_FOLD_REACH = 0.003
+_RAISED_FOLD = np.array([0.002, 0.0045, 0.0])  # outwards
+_FOLD_REACH = 0.005
+_LIFTED_LID = 0.3
 
 _FACE_HOLDS, _SHELL_HOLDS = 0.0008, 0.010
 _RIM_WIDTH = 0.02
@@ -104,10 +105,10 @@ def build_mesh(face: Array, triangles: Indices) -> HeadMesh:
 def _at_rest(face: Array, triangles: Indices) -> Array:
     """The canonical face with its lips closed and the folds of its upper lids, which lie on the lids' edge, raised."""
     face = face + jaw_share(face, triangles)[:, None] * _RAISED_JAW
-    for fold, outwards in zip(EYE_FOLDS, ([-1, 1, 1], [1, 1, 1]), strict=True):
-        on_fold = np.isin(np.arange(len(face)), fold).astype(float)
-        share = diffuse(on_fold, _FOLD_REACH, face, triangles)
-        face = face + (share / share.max())[:, None] * _RAISED_FOLD * outwards
+    for fold, edge, outwards in zip(EYE_FOLDS, (RIGHT_EYE, LEFT_EYE), (-1, 1), strict=True):
+        share = diffuse(np.isin(np.arange(len(face)), fold).astype(float), _FOLD_REACH, face, triangles)
+        share[list(edge)] *= _LIFTED_LID
+        face = face + (share / share.max())[:, None] * _RAISED_FOLD * [outwards, 1, 1]
     return face
 
 

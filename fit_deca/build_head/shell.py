@@ -35,7 +35,7 @@ _MORE_BEHIND = 0.4
 
 _EAR, _EAR_HALF = np.array([0.008, -0.040]), np.array([0.032, 0.017])  # y and z; along and across
 _EAR_TILT = 0.2
-_EAR_EDGE, _EAR_SLOPE = 1.1, 0.35
+_EAR_EDGE, _EAR_SLOPE = 1.15, 0.45
 _EAR_FRONT, _EAR_BACK, _EAR_BOWL = 0.002, 0.014, 0.007
 _EAR_LEAN, _EAR_INSIDE = 0.6, 0.04
 
