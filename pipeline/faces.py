@@ -196,7 +196,7 @@ class FaceFollower:
             face = self._enter(image, time, self._last)
         else:
             face = self._landmark(image, time, self._window, self._last)
-        if face is None and not new_shot:
+        if face is None:
             face = self._find_again(image, time, self._last)
         if face is not None:
             likeness = float(thumbnail(image, face) @ self._thumbnail)

@@ -19,7 +19,7 @@ class SceneCuts:
     the motion around it.
     """
 
-    def __init__(self, threshold: float = 18.0, ratio: float = 4.0) -> None:
+    def __init__(self, threshold: float = 10.0, ratio: float = 4.0) -> None:
         self._threshold, self._ratio = threshold, ratio
         self.forget()
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
-from itertools import chain, count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,13 +21,15 @@ from pipeline.records import Frame
 
 _TICKS = 90_000
 """Ticks a second in written files: whole for 24, 25, 30, 50, 60 and 29.97 frames a second."""
+_DECORD_FORMATS = frozenset(("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "gif"))
+"""Containers, by FFmpeg's name, of which decord gives the pictures that PyAV gives."""
 
 
 class VideoInfo(NamedTuple):
     """What a file says of its video stream.
 
-    width, height: pixels as shown (display rotation applied). fps: average rate. frames: pictures that the container
-    shows; fewer may decode. duration: seconds from the first picture to the end of the last.
+    width, height: pixels as shown (display rotation applied). fps: average rate, 0 where it cannot be told. frames:
+    pictures that the container shows; fewer may decode. duration: seconds from the first picture to the end of the last.
     """
 
     width: int
@@ -41,12 +41,12 @@ class VideoInfo(NamedTuple):
 
 
 class _Index(NamedTuple):
-    """Every picture of the stream in order of display, listed without decoding."""
+    """Every picture that the stream shows, in order of display, listed without decoding."""
 
     times: NDArray[np.float64]  # (N,) seconds, as in the stream
-    shown: NDArray[np.bool_]  # (N,) false where an edit list hides the picture
     end: float  # seconds at which the last picture ends
-    claimed: int  # pictures by the header; 0 where it has no count
+    lost: int  # pictures that the header counts and the stream lacks
+    plain: bool  # whether decord reads such a file rightly
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -58,16 +58,15 @@ def probe(path: str | Path) -> VideoInfo:
     path = Path(path)
     with _open_container(path) as container:
         stream = _video_stream(container, path)
-        index = _read_index(container, stream)
-        container.seek(0)
-        first = next(container.decode(stream), None)
-        if first is None:
-            raise InputError(Reason.UNREADABLE, f"{path}: no picture in it decodes")
-        size = (first.width, first.height) if first.rotation % 180 == 0 else (first.height, first.width)
-        times = index.times[index.shown]
-        duration = index.end - float(times[0]) if len(times) else 0.0
-        fps = len(times) / duration if duration > 0 else 0.0
-        return VideoInfo(*size, fps, len(times), duration, bool(container.streams.audio))
+        index = _read_index(container, stream, path)
+        has_audio = bool(container.streams.audio)
+    first = next(_av_pictures(path, threads=1), None)
+    if first is None:
+        raise InputError(Reason.UNREADABLE, f"{path}: no picture in it decodes")
+    height, width = first[1].shape[:2]
+    duration = index.end - float(index.times[0])
+    fps = len(index.times) / duration if duration > 0 else 0.0
+    return VideoInfo(width, height, fps, len(index.times), duration, has_audio)
 
 
 def read_frames(path: str | Path, *, threads: int = 1) -> Iterator[Frame]:
@@ -76,27 +75,32 @@ def read_frames(path: str | Path, *, threads: int = 1) -> Iterator[Frame]:
     Pictures that an edit list hides are left out and get no number. One picture is held at a time.
     Raises InputError: unreadable, not_video, no_video_stream before the first picture; truncated after the last good
     one, where the stream is damaged or shorter than its header says.
+
+    decord decodes, being faster, and PyAV whatever decord gets wrong. Seen with decord2 3.4.0: of an MPEG program
+    stream it leaves out the first pictures and repeats the last, of an edit list it shows the hidden ones under other
+    times, at damage it drops good pictures that it had decoded ahead, and very narrow ones have too many channels.
     """
     path = Path(path)
     with _open_container(path) as container:
-        index = _read_index(container, _video_stream(container, path))
-    reader = _open_reader(path, threads)
-    if len(reader) != len(index.times):
-        fault = f"the decoder counts {len(reader)} pictures, the container {len(index.times)}"
-        raise InputError(Reason.UNREADABLE, f"{path}: {fault}")
+        index = _read_index(container, _video_stream(container, path), path)
     number = 0
-    for time, shown in zip(index.times.tolist(), index.shown.tolist(), strict=True):
-        try:
-            image = reader.next().asnumpy()
-        except (decord.DECORDError, StopIteration):
-            raise _broken_off(path, number, index) from None
-        if image.ndim != 3 or image.shape[2] != 3:
-            raise InputError(Reason.UNREADABLE, f"{path}: pictures so narrow do not decode")
-        if shown:
-            yield Frame(number=number, time=time, image=image)
+    if index.plain:
+        for image in _decord_pictures(path, threads):
+            yield Frame(number=number, time=float(index.times[number]), image=image)
             number += 1
-    if index.claimed > len(index.times):
-        raise _broken_off(path, number, index)
+    damaged = False
+    if number < len(index.times):
+        try:
+            for time, image in islice(_av_pictures(path, threads), number, None):
+                yield Frame(number=number, time=float(index.times[number]) if index.plain else time, image=image)
+                number += 1
+        except av.FFmpegError:
+            damaged = True
+    if number == 0:
+        raise InputError(Reason.UNREADABLE, f"{path}: no picture in it decodes")
+    if damaged or index.lost:
+        promised = len(index.times) + index.lost
+        raise InputError(Reason.TRUNCATED, f"{path}: damaged after picture {number} of {promised}")
 
 
 def write_video(path: str | Path, images: Iterable[NDArray[np.uint8]], times: Iterable[float] | float) -> None:
@@ -159,14 +163,12 @@ def _plain_name(path: Path) -> str:
     return str(path.absolute())
 
 
-@contextmanager
-def _open_container(path: Path) -> Iterator[av.container.InputContainer]:
+def _open_container(path: Path) -> av.container.InputContainer:
     if not path.is_file():
         raise InputError(Reason.UNREADABLE, f"{path}: {'a folder, not a file' if path.is_dir() else 'no such file'}")
     try:
-        with av.open(_plain_name(path)) as container:
-            yield container
-    except av.FFmpegError as error:
+        return av.open(_plain_name(path))
+    except (av.FFmpegError, OSError) as error:
         raise InputError(Reason.UNREADABLE, f"{path}: cannot be read as a video ({error.strerror})") from None
 
 
@@ -179,36 +181,49 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     return stream
 
 
-def _read_index(container: av.container.InputContainer, stream: av.VideoStream) -> _Index:
-    listed = sorted(
-        (_stamp(packet), packet.duration or 0, packet.is_discard) for packet in container.demux(stream) if packet.size
-    )
-    seconds = float(stream.time_base or 0)
+def _read_index(container: av.container.InputContainer, stream: av.VideoStream, path: Path) -> _Index:
+    tick = stream.time_base or Fraction(0)
+    shown: list[tuple[int, int]] = []
+    packets, starts_whole = 0, False
+    for packet in container.demux(stream):
+        if packet.size == 0:
+            continue
+        starts_whole = packet.is_keyframe if packets == 0 else starts_whole
+        packets += 1
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is not None and stamp >= 0 and not packet.is_discard:
+            shown.append((stamp, packet.duration or 0))
+    if not shown:
+        raise InputError(Reason.UNREADABLE, f"{path}: no picture in it")
+    shown.sort()
     return _Index(
-        times=np.array([stamp * seconds for stamp, _, _ in listed], np.float64),
-        shown=np.array([stamp >= 0 and not hidden for stamp, _, hidden in listed], np.bool_),
-        end=sum(listed[-1][:2]) * seconds if listed else 0.0,
-        claimed=stream.frames,
+        times=np.array([float(stamp * tick) for stamp, _ in shown], np.float64),
+        end=float(sum(shown[-1]) * tick),
+        lost=max(stream.frames - packets, 0),
+        plain=container.format.name in _DECORD_FORMATS and starts_whole and len(shown) == packets,
     )
 
 
-def _stamp(packet: av.Packet) -> int:
-    """When the picture is shown; AVI knows only the order of decoding, which has the same steps."""
-    return (packet.dts or 0) if packet.pts is None else packet.pts
-
-
-def _open_reader(path: Path, threads: int) -> decord.VideoReader:
-    # decord counts hidden pictures of an edit list as damaged and warns of them; `shown` leaves them out.
-    os.environ.setdefault("DECORD_DUPLICATE_WARNING_THRESHOLD", "1.0")
+def _decord_pictures(path: Path, threads: int) -> Iterator[NDArray[np.uint8]]:
+    """Pictures in order of display, as far as decord gets."""
     decord.logging.set_level(decord.logging.QUIET)
     try:
-        return decord.VideoReader(_plain_name(path), num_threads=threads)
-    except (decord.DECORDError, RuntimeError):
-        raise InputError(Reason.UNREADABLE, f"{path}: no picture in it decodes") from None
+        reader = decord.VideoReader(_plain_name(path), num_threads=threads)
+        for _ in range(len(reader)):
+            image = reader.next().asnumpy()
+            if image.shape[2] != 3:
+                return
+            yield image
+    except (decord.DECORDError, RuntimeError, StopIteration):
+        return
 
 
-def _broken_off(path: Path, number: int, index: _Index) -> InputError:
-    promised = max(index.claimed, len(index.times)) - int((~index.shown).sum())
-    if number == 0:
-        return InputError(Reason.UNREADABLE, f"{path}: none of its {promised} pictures decodes")
-    return InputError(Reason.TRUNCATED, f"{path}: damaged after picture {number} of {promised}")
+def _av_pictures(path: Path, threads: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Times and pictures in order of display. Raises av.FFmpegError at the first that is damaged."""
+    with _open_container(path) as container:
+        stream = _video_stream(container, path)
+        stream.thread_count = threads
+        for frame in container.decode(stream):
+            if frame.time is not None and frame.time >= 0:
+                image = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+                yield frame.time, np.ascontiguousarray(image)
