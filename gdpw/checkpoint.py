@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from gdpw.config import EMBEDDING_SIZE, FLOW_SIZE, DiscriminatorConfig, GeneratorConfig, GuidanceKind
 from gdpw.discriminator import MultiScaleDiscriminator
 from gdpw.generator import Generator
+from gdpw.rasterizer import RasterizerName
 from gdpw.torch_file import CheckpointError, check_state, read_torch_file
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,9 @@ class Checkpoint:
     discriminator: Mapping[str, Tensor] | None = None
     training: dict[str, Any] | None = None
 
-    def build_generator(self, faces: Tensor, vertices: int, face_model: str) -> Generator:
+    def build_generator(
+        self, faces: Tensor, vertices: int, face_model: str, rasterizer: RasterizerName = "torch"
+    ) -> Generator:
         """The generator, in evaluation mode, for meshes of the face model with these faces (F, 3) and this hash.
 
         Raises CheckpointError if it was made for another face model. Released files name none: any face model of the
@@ -81,7 +84,7 @@ class Checkpoint:
                 f"{self.name}: trained with the face model {self.face_model}, the one in use is {face_model}; "
                 "choose the face model it was trained with"
             )
-        generator = _outline(self.config, faces)
+        generator = _outline(self.config, faces, rasterizer)
         _check_generator(generator, self.generator, self.name)
         _load(generator, {**self.generator, "mesh_renderer.tri": generator.mesh_renderer.tri})
         return generator.eval()
@@ -105,7 +108,7 @@ def load_checkpoint(path: Path | str, config: GeneratorConfig | None = None) -> 
     """
     path = Path(path)
     checkpoint = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path, config)
-    outline = _outline(checkpoint.config, checkpoint.generator.get("mesh_renderer.tri", torch.empty(0, 3)))
+    outline = _outline(checkpoint.config, checkpoint.generator.get("mesh_renderer.tri", torch.zeros(0, 3)))
     _check_generator(outline, checkpoint.generator, checkpoint.name)
     return checkpoint
 
@@ -191,10 +194,10 @@ def _released_config(state: Mapping[str, Tensor], path: Path) -> GeneratorConfig
     return GeneratorConfig(guidance=GUIDANCE_OF_CHANNELS[channels])
 
 
-def _outline(config: GeneratorConfig, faces: Tensor) -> Generator:
+def _outline(config: GeneratorConfig, faces: Tensor, rasterizer: RasterizerName = "torch") -> Generator:
     """A generator without memory for its weights; only its mesh and kernels are there."""
     with torch.device("meta"):
-        return Generator(config, faces)
+        return Generator(config, faces, rasterizer)
 
 
 def _check_generator(outline: Generator, state: Mapping[str, Tensor], name: str) -> None:

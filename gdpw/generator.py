@@ -14,6 +14,7 @@ from gdpw.antialias import ReleasedKernel, downsample
 from gdpw.blocks import DownBlock, SameBlock, SpadeResBlock, UpBlock
 from gdpw.config import EMBEDDING_SIZE, FLOW_SIZE, GeneratorConfig
 from gdpw.guidance import Guidance, MeshRenderer
+from gdpw.rasterizer import RasterizerName
 from gdpw.warp import backward_warp, flow_from_head, full_precision
 
 
@@ -55,7 +56,7 @@ class Generator(nn.Module):
     state dicts only: nothing reads them.
     """
 
-    def __init__(self, config: GeneratorConfig, faces: Tensor) -> None:
+    def __init__(self, config: GeneratorConfig, faces: Tensor, rasterizer: RasterizerName = "torch") -> None:
         super().__init__()
         self.config = config
         width, strides = config.width, config.strides
@@ -64,7 +65,7 @@ class Generator(nn.Module):
 
         if config.uses_embedding:
             self.embeds = nn.Parameter(torch.rand(config.vertices, EMBEDDING_SIZE))
-        self.mesh_renderer = MeshRenderer(faces)
+        self.mesh_renderer = MeshRenderer(faces, rasterizer)
         self.down_layers = nn.ModuleDict({"x1": SameBlock(image_channels, width(1))})
         self.down_layers.update({f"x{s}": DownBlock(width(s // 2), width(s)) for s in strides[1:]})
         self.shortcut_layers = nn.ModuleDict({f"x{s}": SameBlock(width(s), width(s)) for s in strides})

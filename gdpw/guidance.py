@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gdpw.rasterize import interpolate, rasterize
+from gdpw.rasterizer import RasterizerName, make_rasterizer
 
 
 class Guidance(NamedTuple):
@@ -30,14 +30,15 @@ class MeshRenderer(nn.Module):
 
     tri: Tensor
 
-    def __init__(self, faces: Tensor) -> None:
+    def __init__(self, faces: Tensor, rasterizer: RasterizerName) -> None:
         super().__init__()
         self.register_buffer("tri", faces.to(torch.int32))
+        with faces.device:  # real even in an outline on the meta device
+            self.rasterizer = make_rasterizer(rasterizer, faces)
 
     def forward(self, vertices: Tensor, attributes: Tensor, height: int, width: int) -> Tensor:
         """Maps (B, C, H, W) of attributes (B, V, C) on meshes (B, V, 3), NDC; zero where no face is seen.
 
         The attributes get a gradient, the vertices none.
         """
-        fragments = rasterize(vertices, self.tri, height, width)
-        return interpolate(fragments, self.tri, attributes)
+        return self.rasterizer(vertices, attributes, height, width)
