@@ -29,7 +29,8 @@ class VideoInfo(NamedTuple):
     """What a file says of its video stream.
 
     width, height: pixels as shown (display rotation applied). fps: average rate, 0 where it cannot be told. frames:
-    pictures that the container shows; fewer may decode. duration: seconds from the first picture to the end of the last.
+    pictures that the container shows; fewer may decode. duration: seconds from the first picture's start to the last
+    one's end.
     """
 
     width: int
