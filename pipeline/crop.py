@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fit_deca.encoder import INPUT_SIZE
+from pipeline.clips import read_clip
 from pipeline.errors import InputError, Reason
 from pipeline.records import Crops, Frame, Track
-from pipeline.video import read_frames
 
 LANDMARKS_68 = (
     *(127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356),  # jaw, ear to ear
@@ -214,4 +214,4 @@ class CropTrack:
         self.config = config
 
     def __call__(self, track: Track) -> Crops:
-        return crop_track(track, read_frames(track.clip.path), self.config.size)
+        return crop_track(track, read_clip(track.clip), self.config.size)

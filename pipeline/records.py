@@ -95,11 +95,13 @@ class Frame:
 
     number: index in decoding order, from 0. time: seconds from the stream's own time stamps.
     image: (H, W, 3) uint8 RGB, upright (display rotation applied).
+    box: (4,) left, top, right, bottom in pixels, where an annotation sees the clip's person; None is anywhere.
     """
 
     number: int
     time: float
     image: NDArray[np.uint8]
+    box: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

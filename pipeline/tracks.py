@@ -10,16 +10,20 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.clips import read_clip
 from pipeline.errors import InputError, Reason
 from pipeline.faces import FaceFollower
 from pipeline.landmarker import Face
-from pipeline.records import Clip, Frame, Track
+from pipeline.records import Clip, Frame, Kind, Track
 from pipeline.scenes import SceneCuts
 from pipeline.sources import clip_of
-from pipeline.video import read_frames
 
 _LOOKS_AT_A_STILL = 3
 """Video mode places its own box anew from the points it found; after three looks they have settled."""
+
+_BOX_MARGIN = 0.3
+"""Sides of an annotated box that are seen on each side around it: annotations are tight around the face, and the
+landmark model wants to see the head."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +65,9 @@ class FindTracks:
 
     Followed is the largest face of each shot. A track ends at a scene change, where its person is gone for longer than
     `max_gap`, and where the next face is somewhere else or looks like somebody else.
-    Raises InputError if the clip has no track: unreadable, not_video, no_video_stream, truncated, or, by what most of
-    its frames lacked, no_face, face_too_small, face_rolled, too_short.
+    Where the clip has boxes, nobody is followed whose face is not in them. A still gives a track of one frame.
+    Raises InputError if the clip has no track: what `read_clip` raises, or, by what most of its frames lacked, no_face,
+    face_too_small, face_rolled, too_short.
     """
 
     def __init__(self, config: TrackConfig) -> None:
@@ -70,15 +75,18 @@ class FindTracks:
         self._follower = FaceFollower(patience=config.max_gap)
 
     def __call__(self, clip: Clip) -> TrackedClip:
+        if clip.kind == Kind.PICTURE:
+            (frame,) = read_clip(clip)
+            return TrackedClip([self.still(clip, frame.image)], 1, None)
         drafts: list[_Draft] = []
         lacks: Counter[Reason] = Counter()
         frames, size, fault = 0, (0, 0), None
         cuts = SceneCuts()
         self._follower.forget()
         try:
-            for frame in read_frames(clip.path):
+            for frame in read_clip(clip):
                 frames, size = frames + 1, (frame.image.shape[1], frame.image.shape[0])
-                face = self._follower(frame.image, frame.time, new_shot=cuts(frame.image))
+                face = self._follow(frame, new_shot=cuts(frame.image))
                 lack = self._lack(face)
                 if face is None or lack is not None:
                     lacks[lack or Reason.NO_FACE] += 1
@@ -110,6 +118,16 @@ class FindTracks:
         draft = _Draft(self._follower.person)
         draft.add(Frame(number=0, time=0.0, image=image), face)
         return draft.track(clip, 0, image.shape[1], image.shape[0])
+
+    def _follow(self, frame: Frame, *, new_shot: bool) -> Face | None:
+        """The follower's face in this frame; where the frame has a box, nobody but the person in it."""
+        if frame.box is None:
+            return self._follower(frame.image, frame.time, new_shot=new_shot)
+        face = self._follower(_around(frame.image, frame.box), frame.time, new_shot=new_shot)
+        if face is not None and not _is_in(frame.box, face):
+            self._follower.forget()
+            return None
+        return face
 
     def _lack(self, face: Face | None) -> Reason | None:
         """Why this face, the follower's last, cannot be part of a track."""
@@ -158,6 +176,21 @@ def track_picture(image: NDArray[np.uint8], path: str = "picture", config: Track
     """
     with FindTracks(config or TrackConfig()) as stage:
         return stage.still(clip_of(path), image)
+
+
+def _around(image: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The (H, W, 3) picture, black outside the box widened by `_BOX_MARGIN`."""
+    margin = _BOX_MARGIN * np.tile(box[2:] - box[:2], 2) * [-1, -1, 1, 1]
+    left, top, right, bottom = (box + margin).round().astype(int).clip(0).tolist()
+    seen = np.zeros_like(image)
+    seen[top:bottom, left:right] = image[top:bottom, left:right]
+    return seen
+
+
+def _is_in(box: NDArray[np.float64], face: Face) -> bool:
+    """Whether the middle of the face is in the box."""
+    middle = np.add(face.box[:2], face.box[2:]) / 2
+    return bool((middle >= box[:2]).all() and (middle <= box[2:]).all())
 
 
 @dataclass

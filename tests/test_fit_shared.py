@@ -12,12 +12,12 @@ from fit_measures import measure
 
 import pipeline.tracks
 from fit_deca.landmarks import LandmarkConfig
+from pipeline.clips import read_clip
 from pipeline.crop import CropConfig, CropTrack
 from pipeline.fit import FitConfig, FitTrack
-from pipeline.records import Crops, Frame, Track
+from pipeline.records import Clip, Crops, Frame, Track
 from pipeline.sources import clip_of
 from pipeline.tracks import find_tracks
-from pipeline.video import read_frames
 
 CLIPS = [
     "aoc_512_mpeg4.mp4",
@@ -36,15 +36,15 @@ CLIPS = [
 FRAMES = 120
 
 
-def first_frames(path: str) -> Iterator[Frame]:
-    return islice(read_frames(path), FRAMES)
+def first_frames(clip: Clip) -> Iterator[Frame]:
+    return islice(read_clip(clip), FRAMES)
 
 
 @pytest.fixture(scope="module", params=CLIPS)
 def tracked(request: pytest.FixtureRequest, shared: Path) -> list[tuple[Track, Crops]]:
     """The tracks in the first 120 frames of a clip, with their crops."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline.tracks, "read_frames", first_frames)
+        patch.setattr(pipeline.tracks, "read_clip", first_frames)
         tracks = find_tracks(clip_of(shared / "clips" / request.param))
     assert tracks
     crop = CropTrack(CropConfig())
