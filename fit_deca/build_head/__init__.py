@@ -1,7 +1,7 @@
 """The making of the generic head, `fit_deca/data/generic_head.npz`: python -m fit_deca.build_head TASK_FILE OUT.npz
 
-The face is MediaPipe's canonical one (`canonical_face`); `shell` closes it, `mesh` puts it together, `joints` move it,
-`components` vary it, `landmarks` name points on it.
+The face is MediaPipe's canonical one (`canonical_face`). `shell` closes it and `mesh` puts it together, `joints` and
+`jaw` move it, `components` vary it, `landmarks` names points on it.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ class SmoothField:
     laplacian: (S, S) stiffness. areas: (S,) square metres. mirror: (S,) the vertex on the other side.
     detail: (S,) how many times more functions than elsewhere share an area: features move finer than the skull.
     window: (S,) 0..1, a factor of all displacements; where it is 0, nothing moves.
-    spread: metres, root mean square along x, y and z of the coarsest function. length: metres, times sqrt(detail);
+    spread: metres, root mean square along x, y and z of the coarsest function; three different numbers, as otherwise
+    components along different axes could not be told apart. length: metres, times sqrt(detail);
     functions finer than waves of 2 pi times this get small.
     asymmetry: size of displacements that differ between the sides, in proportion to those that do not.
     """
@@ -49,7 +50,7 @@ class SmoothField:
         """The first principal components, (S, 3, count), each times its standard deviation.
 
         without: (S, 3, R) displacements that do not count as such. A component is its own mirror image or that
-        image's negative; its largest number is positive.
+        image's negative. Of one side's numbers, weighted by area and detail, the largest is positive.
         """
         even, odd = self._functions(1), self._functions(-1)
         symmetric, skew = (self._principal(families, without) for families in ((odd, even, even), (even, odd, odd)))
@@ -79,7 +80,8 @@ class SmoothField:
             weighted -= unwanted @ (unwanted.T @ weighted)
         directions, deviations, _ = np.linalg.svd(weighted, full_matrices=False)
         parts = directions * deviations
-        parts *= np.sign(parts[np.abs(parts).argmax(axis=0), np.arange(parts.shape[1])])
+        one_side = parts[np.repeat(np.arange(len(self.mirror)) <= self.mirror, 3)]
+        parts *= np.sign(one_side[np.abs(one_side).argmax(axis=0), np.arange(parts.shape[1])])
         return parts.reshape(len(self.areas), 3, -1) / self._root[:, None, None]
 
     def _weighted(self, fields: Array) -> Array:
@@ -102,7 +104,7 @@ def shape_components(mesh: HeadMesh) -> Array:
         + 8 * _near(mesh, range(CANONICAL_POINTS), 0.04)
         + 40 * _near(mesh, (*RIGHT_EYE, *LEFT_EYE, *MOUTH, *NOSE), 0.03),
         window=np.ones(len(skin)),
-        spread=(0.0022, 0.0026, 0.0026),
+        spread=(0.0022, 0.0027, 0.0025),
         length=0.11,
         asymmetry=0.3,
     )

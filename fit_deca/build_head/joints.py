@@ -1,32 +1,18 @@
-"""Joints of the generic head and which vertices they carry."""
+"""Joints of the generic head, in FLAME's order (root, neck, jaw, left eye, right eye), and the vertices they carry."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from fit_deca.build_head.canonical_face import MOUTH
-from fit_deca.build_head.laplacian import Array, Indices, diffuse, smoothstep
+from fit_deca.build_head.jaw import JAW, jaw_share
+from fit_deca.build_head.laplacian import Array, smoothstep
+from fit_deca.build_head.mesh import HeadMesh
 from fit_deca.model_file import PARENTS
 
-if TYPE_CHECKING:
-    from fit_deca.build_head.mesh import HeadMesh
-
-_ROOT, _NECK, _JAW = np.array([0, -0.14, -0.050]), np.array([0, -0.07, -0.045]), np.array([0, -0.005, -0.012])
-_JAW_SOFTNESS = 0.014
-_THROAT_SLOPE = 0.2
-_ROOT_TOP, _ROOT_DEPTH = -0.10, 0.055
-_AROUND = 0.01
-
-
-def jaw_share(points: Array, faces: Indices) -> Array:
-    """How far skin (V, 3) goes along with the jaw, (V,) in 0..1; it is open between the lips."""
-    below, before = points[:, 1] - _JAW[1], points[:, 2] - _JAW[2]
-    _, corner_below, corner_before = points[MOUTH[0]] - _JAW
-    mouth_line = corner_below * np.minimum(before / corner_before, 1)
-    lower = (below < mouth_line) & (before > -_THROAT_SLOPE * below)
-    return smoothstep(diffuse(lower.astype(float), _JAW_SOFTNESS, points, faces))
+_ROOT, _NECK = np.array([0, -0.14, -0.050]), np.array([0, -0.07, -0.045])
+_ROOT_TOP, _ROOT_DEPTH = -0.10, 0.055  # down the neck, the root takes over
+_AROUND = 0.01  # joints are regressed from skin that is no farther off
+_BESIDE = 0.05  # the jaw's from both sides of the head
 
 
 def skinning_weights(mesh: HeadMesh) -> Array:
@@ -47,7 +33,7 @@ def joint_regressor(mesh: HeadMesh) -> Array:
     surroundings = [
         (_ROOT, np.flatnonzero(skin & (np.abs(y - _ROOT[1]) < _AROUND))),
         (_NECK, np.flatnonzero(skin & (np.abs(y - _NECK[1]) < _AROUND))),
-        (_JAW, np.flatnonzero(skin & (np.hypot(y - _JAW[1], z - _JAW[2]) < 2 * _AROUND) & (np.abs(x) > 0.05))),
+        (JAW, np.flatnonzero(skin & (np.hypot(y - JAW[1], z - JAW[2]) < 2 * _AROUND) & (np.abs(x) > _BESIDE))),
         *((mesh.points[[eyeball[0], eyeball[-1]]].mean(axis=0), eyeball) for eyeball in (left, right)),
     ]
     regressor = np.zeros((len(PARENTS), len(x)))

@@ -14,21 +14,20 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from fit_deca.build_head.canonical_face import EYE_FOLDS, LEFT_EYE, MOUTH, OVAL, RIGHT_EYE
-from fit_deca.build_head.joints import jaw_share
+from fit_deca.build_head.jaw import jaw_share
 from fit_deca.build_head.laplacian import Array, Indices, diffuse, fair, smoothstep
 from fit_deca.build_head.shell import IRIS, eyeball, skull_and_neck, strip, with_ears
 
 _OPENINGS = (RIGHT_EYE, LEFT_EYE, MOUTH)
-_POCKET_HEIGHTS = (0.005, 0.005, 0.012)
+_POCKET_HEIGHTS = (0.005, 0.005, 0.012)  # that lids and lips, at rest close together, do not make thin triangles behind
 _POCKET_DEPTH = 0.02
 
 _RAISED_JAW = np.array([0.0, 0.0046, -0.0020])
-_RAISED_FOLD = np.array([0.002, 0.0045, 0.0])  # outwards
-_FOLD_REACH = 0.005
-_LIFTED_LID = 0.3
+_RAISED_FOLD = np.array([0.002, 0.0045, 0.0])  # outwards, up, forward
+_FOLD_REACH, _LIFTED_LID = 0.005, 0.3
 
-_FACE_HOLDS, _SHELL_HOLDS = 0.0008, 0.010
-_RIM_WIDTH = 0.02
+_FACE_HOLDS, _SHELL_HOLDS = 0.0008, 0.010  # scales of `fair`
+_NEAR_RIM, _OFF_RIM = 0.02, (0.01, 0.06)
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
@@ -73,7 +72,7 @@ def build_mesh(face: Array, triangles: Indices) -> HeadMesh:
     skin_faces = faces[: 4 * len(skin_cage)]
     skin = np.unique(skin_faces)
     skin_points = means[skin] @ cage[owner]
-    scale = _scales(skin_points, len(face), len(cage), len(OVAL))
+    scale = _scales(skin_points, len(face), len(cage))
     skin_points = with_ears(fair(skin_points, np.searchsorted(skin, skin_faces), scale))
 
     follow = (means @ _selection(owner, len(skin))).tolil()  # the cage's skin comes first in `skin`
@@ -146,17 +145,21 @@ def _refine(faces: Indices, count: int) -> tuple[Indices, sparse.csr_array]:
     return children.transpose(2, 0, 1).reshape(-1, 3), sparse.vstack([sparse.eye_array(count), middles]).tocsr()
 
 
-def _scales(points: Array, face_count: int, cage_count: int, last_ring: int) -> Array:
-    """How firmly `fair` holds each point of the skin: the face's own, less so near its rim; the shell's, from a way off
-    the face; the end of the neck. The points between the cage's are free."""
-    face, rim = points[:face_count], points[list(OVAL)]
+def _scales(points: Array, face_count: int, cage_count: int) -> Array:
+    """How firmly `fair` holds the skin's points, of which the cage's come first.
+
+    It holds the face, less so near its rim; the shell, from a way off the rim on; and the end of the neck. The points
+    between the cage's are free.
+    """
+    face, shell = points[:face_count], points[face_count:cage_count]
+    inside = smoothstep(cKDTree(face[list(OVAL)]).query(face)[0] / _NEAR_RIM)
+    near, far = _OFF_RIM
+    outside = smoothstep((cKDTree(face).query(shell)[0] - near) / (far - near))
     scale = np.full(len(points), np.inf)
-    inside = smoothstep(cKDTree(rim).query(face)[0] / _RIM_WIDTH)
     scale[:face_count] = _FACE_HOLDS * (1e-3 + inside) ** -0.25
-    outside = smoothstep((cKDTree(face).query(points[face_count:cage_count])[0] - _RIM_WIDTH / 2) / 0.05)
     with np.errstate(divide="ignore"):
         scale[face_count:cage_count] = _SHELL_HOLDS * outside**-0.25
-    scale[cage_count - last_ring : cage_count] = _FACE_HOLDS
+    scale[cage_count - len(OVAL) : cage_count] = _FACE_HOLDS
     return scale
 
 

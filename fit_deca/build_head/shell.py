@@ -28,23 +28,27 @@ _CENTRE = np.array([0.0, 0.0, -0.030])
 
 _SKULL, _SKULL_RADII = np.array([0.0, 0.040, -0.042]), np.array([0.0775, 0.089, 0.096])
 _NECK_END, _NECK_RADII = np.array([0.0, -0.155, -0.055]), np.array([0.054, 0.056])
-_NECK_LEAN, _NECK_LENGTH = 0.12, 0.13
+_NECK_LEAN, _NECK_LENGTH = 0.12, 0.13  # forward for each metre up; metres
 _ROUNDING = 0.008
-_FADE = 0.05
-_MORE_BEHIND = 0.4
+_BLEND = 0.05  # metres from the rim to where skull and neck have their own shape
+_MORE_BEHIND = 0.4  # paths end closer together at the nape, so that more of them cross the back of the head
 
-_EAR, _EAR_HALF = np.array([0.008, -0.040]), np.array([0.032, 0.017])  # y and z; along and across
-_EAR_TILT = 0.2
-_EAR_EDGE, _EAR_SLOPE = 1.15, 0.45
-_EAR_FRONT, _EAR_BACK, _EAR_BOWL = 0.002, 0.014, 0.007
-_EAR_LEAN, _EAR_INSIDE = 0.6, 0.04
+_EAR, _EAR_HALF = np.array([0.008, -0.040]), np.array([0.032, 0.017])  # y and z of its middle; half its size
+_EAR_TILT, _EAR_LEAN = 0.2, 0.6  # its top leans back (radians); it stands off backwards
+_EAR_EDGE, _EAR_SLOPE = 1.15, 0.45  # in halves of its size
+_EAR_FRONT, _EAR_BACK, _EAR_BOWL = 0.002, 0.014, 0.007  # heights
+_MIDDLE = 0.04  # half the width of the strip that has no ears
 
 _MERIDIANS = 16
 _EYE_RINGS = np.radians([50, 75, 105, 140])
 
 
 def skull_and_neck(face: Array) -> Array:
-    """Rings (13, 36, 3) of vertices from the rim of the face, `OVAL`, over the skull to the end of the neck."""
+    """Rings (13, 36, 3) of vertices from the rim of the face, `OVAL`, over the skull to the end of the neck.
+
+    A path leads from each vertex of the rim to the neck's end, straight in a map of directions seen from inside the
+    head; the rings cut all paths in proportion to their lengths.
+    """
     rim = face[list(OVAL)]
     angle = np.linspace(0, 2 * np.pi, len(OVAL), endpoint=False)
     angle -= _MORE_BEHIND * np.sin(angle)
@@ -53,7 +57,7 @@ def skull_and_neck(face: Array) -> Array:
     steps = np.linspace(0, 1, 400)[:, None, None]
     paths = _surface(_from_plane(start + steps * (end - start)))  # (400, 36, 3)
     away = np.linalg.norm(paths - paths[0], axis=2, keepdims=True)
-    paths += (rim - paths[0]) * smoothstep(1 - away / _FADE)
+    paths += (rim - paths[0]) * smoothstep(1 - away / _BLEND)
     lengths = np.linalg.norm(np.diff(paths, axis=0, prepend=paths[:1]), axis=2).cumsum(axis=0)
     rings = [
         [np.interp(_RINGS, length / length[-1], coordinate) for coordinate in path.T]
@@ -70,7 +74,7 @@ def with_ears(points: Array) -> Array:
     from_middle = np.hypot(up, forward)
     height = smoothstep((_EAR_EDGE - from_middle) / _EAR_SLOPE) * (_EAR_FRONT + _EAR_BACK * (1 - forward) / 2)
     height -= _EAR_BOWL * smoothstep(1 - np.hypot(up, forward - 0.1) / 0.75)
-    height[np.abs(x) < _EAR_INSIDE] = 0
+    height[np.abs(x) < _MIDDLE] = 0
     return points + height[:, None] * np.stack([np.sign(x), 0 * x, 0 * x - _EAR_LEAN], axis=1)
 
 
