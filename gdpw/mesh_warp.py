@@ -39,16 +39,25 @@ FACING = (0.0, 0.2)
 NECK = (0.1, 0.25)
 """Distance from the neck's end as a share of the mesh's size: not trusted, and fully trusted."""
 
+HEAD = (0.15, 0.25)
+"""The same distance: where neck and chin end, and where everything is head."""
+
 BORDER = 0.1
 """Share of the picture's side, from the border, in which trust in the mesh rises."""
 
-OPENING = (0.7, 0.3)
-"""Area of a surface in the source as a share of that in the driving mesh: where it begins to be drawn dark, and where
-it is darkest. Skin does not stretch so far: this is the inside of a mouth that opens, which the source hardly shows.
+PIT = (0.06, 0.14)
+"""Depth of a pit, 2 being that of the whole head: not one, and surely one, whose walls are not trusted."""
+
+PIT_SIZE = 17
+"""Cells of `COARSE` that a pit is narrower than: a mouth, not a cheek."""
+
+STRETCH = (0.9, 0.5)
+"""Area of source in a pixel, in pixels, on average over a pit: where it begins to be dark, since what it should show is
+hidden in the source, and where it is darkest.
 """
 
 DARKNESS = 0.8
-"""Share of the light that the darkest part of an opening loses."""
+"""Share of the light that the darkest pit loses."""
 
 LEAST_AREA = 0.1
 """Least area of source in a pixel, in pixels: where the mesh would fold the picture more, its details are left out."""
@@ -60,14 +69,14 @@ _FRAMES_AT_ONCE = 8
 class Source:
     """What all frames of one source share.
 
-    image: (3, H, W). vertices: (V, 3), NDC. trust: (F,) 0..1, in each face's flow. area: (F,) square pixels, on the
-    surface. still: (1, 1, H, W) 0..1, where shoulders are expected.
+    image: (3, H, W). vertices: (V, 3), NDC. trust: (F,) 0..1, in each face's flow. head: (V, 1) 0..1, of the
+    head and not of the neck. still: (1, 1, H, W) 0..1, where shoulders are expected.
     """
 
     image: Tensor
     vertices: Tensor
     trust: Tensor
-    area: Tensor
+    head: Tensor
     still: Tensor
 
 
@@ -87,24 +96,26 @@ class MeshWarp:
         height, width = image.shape[-2:]
         if min(height, width) < 16:
             raise ValueError(f"a source needs at least 16 x 16 pixels, got {height} x {width}")
-        facing, area = self._surface(vertices[None], height, width)
-        trust = _rise(facing[0], *FACING)
+        trust = _rise(self._facing(vertices[None], height, width)[0], *FACING)
         still = image.new_zeros(1, 1, height, width)
+        head = torch.ones_like(vertices[:, :1])
         if len(self.neck):
             xy = ndc_to_pixels(vertices, width, height)[:, :2]
             size = (xy.amax(0) - xy.amin(0)).amax()
             end = xy[self.neck]
             to_end = torch.cdist(xy, end).amin(1) / size
             trust = trust * _rise(to_end, *NECK)[self.faces].mean(1)
+            head = _rise(to_end, *HEAD)[:, None]
             below = (torch.arange(height, device=xy.device) + 0.5 - end[:, 1].amin()) / size
             still = still + _rise(below, 0, NECK[1])[:, None]
-        return Source(image=image, vertices=vertices, trust=trust, area=area[0], still=still)
+        return Source(image=image, vertices=vertices, trust=trust, head=head, still=still)
 
     @torch.no_grad()
     def animate(self, source: Source, driving: Tensor) -> Tensor:
         """The source with its mesh moved to `driving` (B, V, 3), NDC, z in pixels: (B, 3, H, W), 0..1."""
         return torch.cat([self._frames(source, some) for some in driving.split(_FRAMES_AT_ONCE)])
 
+    @torch.no_grad()
     def flow(self, source: Source, driving: Tensor) -> Tensor:
         """Where each pixel of the driving pictures is found in the source, less where it is: (B, 2, H, W), NDC."""
         return self._flow_and_light(source, driving)[0]
@@ -122,31 +133,31 @@ class MeshWarp:
         """Flow (B, 2, H, W) and the share of light that is left (B, 1, H, W)."""
         height, width = source.image.shape[-2:]
         fragments = rasterize(driving, self.faces, height, width)
-        known = interpolate(fragments, self.faces, source.vertices[:, :2] - driving[..., :2])
-        facing, area = self._surface(driving, height, width)
-        share = source.area / area * (area.sum(1, keepdim=True) / source.area.sum())
-        trust = source.trust * _rise(facing, *FACING)
-        trust, dark = _look_up(fragments, torch.stack([trust, _rise(share, *OPENING)], dim=-1)).split(1, dim=1)
-        trust = trust * _border_fade(height, width, trust)
-        fitted = trust * (1 - dark)
-        weight = fitted + source.still * (1 - trust)
+        attributes = torch.cat([source.vertices[:, :2] - driving[..., :2], source.head.expand(len(driving), -1, 1)], -1)
+        known, head = interpolate(fragments, self.faces, attributes).split([2, 1], dim=1)
+        trust = source.trust * _rise(self._facing(driving, height, width), *FACING)
+        pit = _rise(_pit_depth(fragments), *PIT) * head
+        trust = _look_up(fragments, trust) * _border_fade(height, width, trust) * (1 - pit)
+        weight = trust + source.still * (1 - trust)
 
-        coarse = F.adaptive_avg_pool2d(torch.cat([known * fitted, weight], dim=1), FILL_SIZE)
+        coarse = F.adaptive_avg_pool2d(torch.cat([known * trust, weight], dim=1), FILL_SIZE)
         waves = fit_waves(coarse[:, :2], coarse[:, 2:], WAVES, TENSION, STIFFNESS)
         smooth = draw_waves(waves, height, width)
         detail = known - smooth
         covered = (fragments.triangle > 0)[:, None].to(trust.dtype)
         certain = _rise(_soften(trust, FINE), 0.5, 1) * _rise(_soften(covered, COARSE), 0.5, 1)
-        dark = _resize(F.adaptive_avg_pool2d(dark, FINE), dark)
-        certain = certain * (1 - _spread(determinant(smooth + certain * detail) < LEAST_AREA, certain))
+        area = determinant(smooth + certain * detail)
+        certain = certain * (1 - _spread(area < LEAST_AREA, certain))
+        shown = torch.cat([pit * _resize(area[:, None], pit), pit], dim=1)
+        shown = F.avg_pool2d(F.adaptive_avg_pool2d(shown, COARSE), PIT_SIZE, stride=1, padding=PIT_SIZE // 2)
+        hidden = _rise(shown[:, :1] / shown[:, 1:].clamp(min=1e-6), *STRETCH)
+        dark = _resize(hidden, pit) * _resize(F.adaptive_avg_pool2d(pit, FINE), pit)
         return smooth + certain * detail, 1 - DARKNESS * dark
 
-    def _surface(self, vertices: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """How much faces are turned to the viewer (B, F), -1..1, and their areas (B, F) in square pixels."""
+    def _facing(self, vertices: Tensor, height: int, width: int) -> Tensor:
+        """How much faces are turned to the viewer: (B, F), -1..1."""
         a, b, c = ndc_to_pixels(vertices, width, height)[:, self.faces].unbind(2)
-        normal = torch.cross(b - a, c - a, dim=-1)
-        length = normal.norm(dim=-1).clamp(min=1e-6)
-        return -normal[..., 2] / length, length / 2
+        return -F.normalize(torch.cross(b - a, c - a, dim=-1), dim=-1)[..., 2]
 
 
 def longest_rim(faces: Tensor) -> Tensor:
@@ -181,10 +192,24 @@ def _rise(value: Tensor, start: float, end: float) -> Tensor:
 
 
 def _look_up(fragments: Fragments, values: Tensor) -> Tensor:
-    """The values (B, F, C) of the faces that pixels see: (B, C, H, W); 0 where they see none."""
-    table = F.pad(values, (0, 0, 1, 0))
-    first_row = torch.arange(len(table), device=table.device)[:, None, None] * table.shape[1]
-    return table.flatten(0, 1)[fragments.triangle + first_row].permute(0, 3, 1, 2)
+    """The values (B, F) of the faces that pixels see: (B, 1, H, W); 0 where they see none."""
+    table = F.pad(values, (1, 0))
+    first = torch.arange(len(table), device=table.device)[:, None, None, None] * table.shape[1]
+    return table.flatten()[fragments.triangle[:, None] + first]
+
+
+def _pit_depth(fragments: Fragments) -> Tensor:
+    """How far pixels lie behind what surrounds them closely: (B, 1, H, W), 2 being the depth of the whole mesh.
+
+    That is, behind the nearest surface in the squares of `PIT_SIZE` cells around them, in the best of these squares.
+    """
+    depth = torch.where(fragments.triangle > 0, fragments.depth, 1)[:, None]
+    reach = PIT_SIZE // 2
+    cells = F.pad(F.adaptive_avg_pool2d(depth, COARSE), (reach,) * 4, value=1)
+    for sign in (-1, 1):  # the nearest in each square, then the farthest of the squares that a cell is in
+        for kernel in ((PIT_SIZE, 1), (1, PIT_SIZE)):
+            cells = sign * F.max_pool2d(sign * cells, kernel, stride=1, padding=(kernel[0] // 2, kernel[1] // 2))
+    return depth - _resize(cells[..., reach:-reach, reach:-reach], depth)
 
 
 def _border_fade(height: int, width: int, like: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""mesh-warp on the stand-in head, and on a sheet with a mouth."""
+"""mesh-warp on the stand-in head, and on a mask with a mouth."""
 
 from __future__ import annotations
 
@@ -119,34 +119,37 @@ def test_frames_made_together_come_out_as_alone() -> None:
         torch.testing.assert_close(warp.animate(source, driving[number : number + 1])[0], together[number])
 
 
-def sheet(opening: float) -> tuple[Tensor, Tensor]:
-    """A flat face of 17 x 17 vertices with a slit below its middle, whose lower lip drops by that many pixels."""
+def mask(opening: float) -> tuple[Tensor, Tensor]:
+    """A vaulted face of 18 x 17 vertices with a mouth: a slit with a deep pocket, whose lower lip drops by pixels."""
     steps = torch.linspace(24, 104, 17)
-    x, y = (grid.clone() for grid in torch.meshgrid(steps, steps, indexing="xy"))
-    upper, lower = 10, 11
-    y[upper], y[lower] = 71.9, 72.1
-    lip = torch.exp(-(((x[0] - 64) / 14) ** 2)) * opening
-    y[lower:] += lip * torch.linspace(1, 0, 17 - lower)[:, None]
-    corner = torch.arange(17 * 16).view(16, 17)[:, :-1].flatten()
+    x, y = (grid.clone() for grid in torch.meshgrid(steps, torch.cat([steps[:11], steps[10:]]), indexing="xy"))
+    z = ((x - 64) ** 2 + (y - 64) ** 2) / 40
+    upper, pocket, lower = 10, 11, 12
+    y[upper], y[pocket], y[lower] = 71.8, 72, 72.2
+    width = torch.exp(-(((x[0] - 64) / 14) ** 2))
+    z[pocket] += 40 * width
+    y[lower:] += opening * width * torch.linspace(1, 0, len(y) - lower)[:, None]
+    y[pocket] += opening / 2 * width
+    corner = torch.arange(17 * 17).view(17, 17)[:, :-1].flatten()
     faces = torch.cat(
         [torch.stack([corner, corner + 17, corner + 1], 1), torch.stack([corner + 1, corner + 17, corner + 18], 1)]
     )
-    return pixels_to_ndc(torch.stack([x, y, torch.zeros_like(x)], dim=-1).flatten(0, 1), SIZE, SIZE), faces
+    return pixels_to_ndc(torch.stack([x, y, z], dim=-1).flatten(0, 1), SIZE, SIZE), faces
 
 
 def test_a_mouth_that_opens_parts_the_lips_and_is_dark_inside() -> None:
-    closed, faces = sheet(0)
-    opened, _ = sheet(16)
+    closed, faces = mask(0)
+    opened, _ = mask(16)
     image = torch.zeros(3, SIZE, SIZE)
     image[0, :72], image[2, 72:] = 1, 1  # red above the slit, blue below
     warp = MeshWarp(faces)
-    warp.neck = faces.new_zeros(0)  # the rim of the sheet is no neck
+    warp.neck = faces.new_zeros(0)  # the rim of the mask is no neck
     source = warp.encode(image, closed)
     (same,) = warp.animate(source, closed[None])
     torch.testing.assert_close(same, image, atol=1e-5, rtol=0)
     (frame,) = warp.animate(source, opened[None])
     red, _, blue = frame[:, :, 64]
-    assert red[:70].min() > 0.95
+    assert red[:68].min() > 0.95
     assert blue[92:].min() > 0.95
     assert frame[:, 76:84, 64].sum(0).max() < 0.35
 
