@@ -138,21 +138,13 @@ class MeshWarp:
         trust = source.trust * _rise(self._facing(driving, height, width), *FACING)
         pit = _rise(_pit_depth(fragments), *PIT) * head
         trust = _look_up(fragments, trust) * _border_fade(height, width, trust) * (1 - pit)
-        weight = trust + source.still * (1 - trust)
-
-        coarse = F.adaptive_avg_pool2d(torch.cat([known * trust, weight], dim=1), FILL_SIZE)
-        waves = fit_waves(coarse[:, :2], coarse[:, 2:], WAVES, TENSION, STIFFNESS)
-        smooth = draw_waves(waves, height, width)
+        smooth = _continued(known, trust, source.still)
         detail = known - smooth
         covered = (fragments.triangle > 0)[:, None].to(trust.dtype)
         certain = _rise(_soften(trust, FINE), 0.5, 1) * _rise(_soften(covered, COARSE), 0.5, 1)
         area = determinant(smooth + certain * detail)
         certain = certain * (1 - _spread(area < LEAST_AREA, certain))
-        shown = torch.cat([pit * _resize(area[:, None], pit), pit], dim=1)
-        shown = F.avg_pool2d(F.adaptive_avg_pool2d(shown, COARSE), PIT_SIZE, stride=1, padding=PIT_SIZE // 2)
-        hidden = _rise(shown[:, :1] / shown[:, 1:].clamp(min=1e-6), *STRETCH)
-        dark = _resize(hidden, pit) * _resize(F.adaptive_avg_pool2d(pit, FINE), pit)
-        return smooth + certain * detail, 1 - DARKNESS * dark
+        return smooth + certain * detail, 1 - DARKNESS * _hidden(pit, area)
 
     def _facing(self, vertices: Tensor, height: int, width: int) -> Tensor:
         """How much faces are turned to the viewer: (B, F), -1..1."""
@@ -198,6 +190,12 @@ def _look_up(fragments: Fragments, values: Tensor) -> Tensor:
     return table.flatten()[fragments.triangle[:, None] + first]
 
 
+def _continued(known: Tensor, trust: Tensor, still: Tensor) -> Tensor:
+    """The smooth flow (B, 2, H, W) that is near the known one where it is trusted, and near zero where it is still."""
+    coarse = F.adaptive_avg_pool2d(torch.cat([known * trust, trust + still * (1 - trust)], dim=1), FILL_SIZE)
+    return draw_waves(fit_waves(coarse[:, :2], coarse[:, 2:], WAVES, TENSION, STIFFNESS), *known.shape[-2:])
+
+
 def _pit_depth(fragments: Fragments) -> Tensor:
     """How far pixels lie behind what surrounds them closely: (B, 1, H, W), 2 being the depth of the whole mesh.
 
@@ -210,6 +208,16 @@ def _pit_depth(fragments: Fragments) -> Tensor:
         for kernel in ((PIT_SIZE, 1), (1, PIT_SIZE)):
             cells = sign * F.max_pool2d(sign * cells, kernel, stride=1, padding=(kernel[0] // 2, kernel[1] // 2))
     return depth - _resize(cells[..., reach:-reach, reach:-reach], depth)
+
+
+def _hidden(pit: Tensor, area: Tensor) -> Tensor:
+    """How dark pits (B, 1, H, W) are, 0..1, by the area of source in their pixels (B, H - 1, W - 1)."""
+    shown = torch.cat([pit * _resize(area[:, None], pit), pit], dim=1)
+    shown = F.adaptive_avg_pool2d(shown, COARSE)
+    for kernel in ((PIT_SIZE, 1), (1, PIT_SIZE)):
+        shown = F.avg_pool2d(shown, kernel, stride=1, padding=(kernel[0] // 2, kernel[1] // 2))
+    hidden = _rise(shown[:, :1] / shown[:, 1:].clamp(min=1e-6), *STRETCH)
+    return _resize(hidden, pit) * _resize(F.adaptive_avg_pool2d(pit, FINE), pit)
 
 
 def _border_fade(height: int, width: int, like: Tensor) -> Tensor:
