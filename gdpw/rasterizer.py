@@ -100,7 +100,8 @@ def _nvdiffrast() -> ModuleType:
         import nvdiffrast.torch
     except ImportError as error:
         raise ImportError(
-            f"nvdiffrast cannot be imported ({error}): install it (see the README), or take the rasterizer torch"
+            f"nvdiffrast cannot be imported ({error}): install it with `pip install --no-build-isolation "
+            "git+https://github.com/NVlabs/nvdiffrast@v0.4.0`, or take the rasterizer torch"
         ) from error
     return nvdiffrast.torch
 
