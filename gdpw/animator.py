@@ -49,9 +49,9 @@ class Animator:
         self.generator = fold(generator, transposed=self.device.type == "cuda").to(self.device)
         for layers in (self.generator.down_layers, self.generator.shortcut_layers, self.generator.up_layers):
             layers.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._picture = self._decode
+        self._decode = self._image
         if execution != "eager":
-            self._picture = torch.compile(self._decode, fullgraph=True, dynamic=False, mode=_COMPILE_MODES[execution])
+            self._decode = torch.compile(self._image, fullgraph=True, dynamic=False, mode=_COMPILE_MODES[execution])
 
     @torch.no_grad()
     def encode(self, image: Tensor, vertices: Tensor) -> Source:
@@ -67,16 +67,25 @@ class Animator:
     @torch.no_grad()
     def animate(self, source: Source, driving: Tensor) -> Tensor:
         """The source as the driving meshes (B, V, 3), NDC, have it: (B, 3, H, W) float32, 0..1."""
-        return torch.cat([self._frames(source, some) for some in driving.to(self.device).split(self.batch)])
+        frames = []
+        for meshes in driving.to(self.device).split(self.batch):
+            count = len(meshes)
+            if self.execution != "eager":
+                meshes = torch.cat([meshes, meshes[-1:].expand(self.batch - count, -1, -1)])
+            frames.append(self.decode(source, self.draw(source, meshes))[:count])
+        return torch.cat(frames)
 
-    def _frames(self, source: Source, driving: Tensor) -> Tensor:
-        count = len(driving)
-        if self.execution != "eager":
-            driving = torch.cat([driving, driving[-1:].expand(self.batch - count, -1, -1)])
-        guidance = self.generator.draw_guidance(source.vertices, driving, *source.features.image.shape[-2:])
-        picture = self._picture(source.features, guidance)
+    @torch.no_grad()
+    def draw(self, source: Source, driving: Tensor) -> Guidance:
+        """The first half of `animate`, for one batch: rasterise the driving meshes."""
+        return self.generator.draw_guidance(source.vertices, driving, *source.features.image.shape[-2:])
+
+    @torch.no_grad()
+    def decode(self, source: Source, guidance: Guidance) -> Tensor:
+        """The second half: run the network."""
+        picture = self._decode(source.features, guidance)
         # A replayed graph writes its next pictures over these.
-        return picture[:count].clone() if self.execution == "graphed" else picture[:count]
+        return picture.clone() if self.execution == "graphed" else picture
 
-    def _decode(self, features: SourceFeatures, guidance: Guidance) -> Tensor:
+    def _image(self, features: SourceFeatures, guidance: Guidance) -> Tensor:
         return self.generator.decode(features, guidance).image

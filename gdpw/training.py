@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from gdpw.checkpoint import Checkpoint
 from gdpw.config import LossWeights
 from gdpw.discriminator import MultiScaleDiscriminator
 from gdpw.generator import Generator, GeneratorOutput
@@ -39,16 +41,36 @@ class Training:
             adam(discriminator.parameters(), learning_rate),
         )
 
-    def optimizer_state(self) -> dict[str, Any]:
-        """What resuming needs beyond the networks and the step."""
-        return {
-            "generator": self.generator_optimizer.state_dict(),
-            "discriminator": self.discriminator_optimizer.state_dict(),
-        }
+    def checkpoint(self, face_model: str, name: str = "this training") -> Checkpoint:
+        """All that resuming needs. face_model: hash of the one whose meshes it is trained with."""
+        return Checkpoint(
+            name=name,
+            config=self.generator.config,
+            generator=self.generator.state_dict(),
+            face_model=face_model,
+            step=self.step,
+            discriminator_config=self.discriminator.config,
+            discriminator=self.discriminator.state_dict(),
+            training={
+                "generator_optimizer": self.generator_optimizer.state_dict(),
+                "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+            },
+        )
 
-    def load_optimizer_state(self, state: dict[str, Any]) -> None:
-        self.generator_optimizer.load_state_dict(state["generator"])
-        self.discriminator_optimizer.load_state_dict(state["discriminator"])
+    @classmethod
+    def resume(cls, checkpoint: Checkpoint, generator: Generator, device: torch.device | str = "cpu") -> Training:
+        """Go on from a checkpoint. generator: what its `build_generator` gave.
+
+        A released file has no optimisers: they start afresh. Raises CheckpointError without a discriminator.
+        """
+        training = cls.start(generator.to(device), checkpoint.build_discriminator().to(device))
+        training.step = checkpoint.step
+        if checkpoint.training is not None:
+            # Copies, since an optimiser goes on in the very tensors it is given.
+            state = copy.deepcopy(checkpoint.training)
+            training.generator_optimizer.load_state_dict(state["generator_optimizer"])
+            training.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+        return training
 
 
 class Batch(NamedTuple):

@@ -110,7 +110,7 @@ def test_the_decoder_compiles_into_one_graph_and_pads_the_last_batch(
     generator, driving = small(alpha_blend=True), meshes(3)
     plain, compiled = Animator(generator), Animator(generator, execution="compiled", batch=2)
     expected = plain.animate(plain.encode(image, driving[0]), driving)
-    with mock.patch.object(compiled, "_picture", wraps=compiled._picture) as decode:
+    with mock.patch.object(compiled, "decode", wraps=compiled.decode) as decode:
         frames = compiled.animate(compiled.encode(image, driving[0]), driving)
     assert [len(call.args[1].flow) for call in decode.call_args_list] == [2, 2]
     torch.testing.assert_close(frames, expected, rtol=0, atol=1e-5)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import torch
 from golden_generator import faces, picture, recipe_generator, recipe_inputs
 from torch import Tensor
 
+from gdpw.checkpoint import export_released, load_checkpoint, save_checkpoint
 from gdpw.config import DiscriminatorConfig, GeneratorConfig, LossWeights
 from gdpw.discriminator import MultiScaleDiscriminator
 from gdpw.guidance import Guidance
@@ -106,19 +107,29 @@ def test_several_scales_judge_the_pyramid_and_the_warped_sources(batch: Batch) -
     assert passes == [8, 8]
 
 
-def test_optimisers_resume_where_they_were(training: Training, batch: Batch) -> None:
+def test_training_resumes_from_its_checkpoint_as_if_it_had_never_stopped(
+    training: Training, batch: Batch, tmp_path: Path
+) -> None:
     train_step(training, batch, LossWeights())
-    torch.manual_seed(0)
-    other = Training.start(recipe_generator(CONFIG, "test/losses"), MultiScaleDiscriminator(DiscriminatorConfig()))
-    other.generator.load_state_dict(training.generator.state_dict())
-    other.discriminator.load_state_dict(training.discriminator.state_dict())
-    other.load_optimizer_state(deepcopy(training.optimizer_state()))
-    for each in (training, other):
+    save_checkpoint(tmp_path / "last.pth", training.checkpoint("hash"))
+    checkpoint = load_checkpoint(tmp_path / "last.pth")
+    resumed = Training.resume(checkpoint, checkpoint.build_generator(faces(), 5023, "hash"))
+    for each in (training, resumed):
         train_step(each, batch, LossWeights())
-    assert all(map(torch.equal, training.generator.parameters(), other.generator.parameters()))
+    assert resumed.step == 2
+    assert all(map(torch.equal, training.generator.parameters(), resumed.generator.parameters()))
+    assert all(map(torch.equal, training.discriminator.parameters(), resumed.discriminator.parameters()))
 
 
-def test_vgg_loads_torchvisions_file_and_refuses_another(tmp_path) -> None:
+def test_training_goes_on_from_a_released_file_with_fresh_optimisers(training: Training, tmp_path: Path) -> None:
+    export_released(tmp_path / "released.pth", training.checkpoint("hash"))
+    checkpoint = load_checkpoint(tmp_path / "released.pth", CONFIG)
+    resumed = Training.resume(checkpoint, checkpoint.build_generator(faces(), 5023, "hash"))
+    assert not resumed.generator_optimizer.state
+    assert all(map(torch.equal, training.discriminator.parameters(), resumed.discriminator.parameters()))
+
+
+def test_vgg_loads_torchvisions_file_and_refuses_another(tmp_path: Path) -> None:
     state = {key: torch.full_like(x, 0.01) for key, x in Vgg19().state_dict().items()}
     unused = {"features.34.bias": torch.zeros(512), "classifier.0.bias": torch.zeros(4096)}
     torch.save(state | unused, tmp_path / "vgg19.pth")
