@@ -123,7 +123,16 @@ def milliseconds(call: Callable[[], object], frames: int, device: str) -> float:
     return statistics.median(times) / frames * 1000
 
 
-def measure(mode: Mode, batch: int, generator: Generator, scene: Scene, reference: Tensor, device: str) -> Row:
+def print_slowest_kernels(call: Callable[[], object]) -> None:
+    with torch.profiler.profile() as profile:
+        call()
+        torch.cuda.synchronize()
+    print(profile.key_averages().table(sort_by="self_cuda_time_total", row_limit=25, max_name_column_width=100))
+
+
+def measure(
+    mode: Mode, batch: int, generator: Generator, scene: Scene, reference: Tensor, device: str, profile: bool
+) -> Row:
     torch._dynamo.reset()
     started = time.perf_counter()
 
@@ -137,6 +146,8 @@ def measure(mode: Mode, batch: int, generator: Generator, scene: Scene, referenc
         network = milliseconds(lambda: animator.decode(source, guidance), batch, device)
         everything = milliseconds(lambda: animator.animate(source, scene.driving[:batch]), batch, device)
         frames = animator.animate(source, scene.driving)
+        if profile:
+            print_slowest_kernels(lambda: animator.decode(source, guidance))
     difference = (frames - reference).abs().mean().item() * 255
     return Row(mode.name, batch, network, everything, difference, f"{time.perf_counter() - started:.0f} s to measure")
 
@@ -166,8 +177,7 @@ def measure_original(checkout: Path, generator: Generator, scene: Scene, referen
     call = load_original(checkout, generator)
     rows = []
     for batch in (1, 32):
-        image, source = (x.expand(batch, -1, -1, *[-1] * (x.ndim - 2)) for x in (scene.image[None], scene.source[None]))
-        inputs = image.contiguous(), source.contiguous(), scene.driving[-batch:]
+        inputs = scene.image.repeat(batch, 1, 1, 1), scene.source.repeat(batch, 1, 1), scene.driving[-batch:]
         with cudnn_with(allow_tf32=False):
             difference = (call(*inputs) - reference[-batch:]).abs().mean().item() * 255
         time_of_call = milliseconds(lambda inputs=inputs: call(*inputs), batch, "cuda")
@@ -183,6 +193,7 @@ def main() -> None:
     parser.add_argument("--rasterizer", choices=("nvdiffrast", "torch"), help="nvdiffrast on a GPU unless given")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--modes", help="only those whose name contains this")
+    parser.add_argument("--profile", action="store_true", help="list the slowest kernels of each mode's network")
     parser.add_argument("--seconds", type=float, default=300, help="start no further mode after this time")
     options = parser.parse_args()
     device = "cpu" if options.cpu else "cuda"
@@ -221,7 +232,11 @@ def main() -> None:
             if time.perf_counter() - started > options.seconds:
                 rows.append(Row(mode.name, batch, note="not started, out of time"))
                 continue
-            attempt(mode.name, batch, lambda m=mode, b=batch: [measure(m, b, generator, scene, reference, device)])
+            attempt(
+                mode.name,
+                batch,
+                lambda m=mode, b=batch: [measure(m, b, generator, scene, reference, device, options.profile)],
+            )
 
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(f"\n{name}; torch {torch.__version__}; {config.guidance}, {options.size}x{options.size}; ms a frame")
