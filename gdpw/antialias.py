@@ -1,8 +1,8 @@
 """Anti-aliased downsampling: a Gaussian blur, then every s-th pixel.
 
 Published as a depth-wise convolution with kernels up to 125x125 whose output is mostly thrown away by the striding.
-The kernel is an outer product, so the same map is a pair of small matrices, D_h @ x @ D_w^T, at a
-hundredth of the cost.
+The kernel is an outer product, so the same map is a pair of small matrices, D_h @ x @ D_w^T, at a hundredth of the
+cost.
 """
 
 from __future__ import annotations
