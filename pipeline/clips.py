@@ -5,76 +5,77 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import InputError, Reason
 from pipeline.gdpw_folder import PICTURE_SUFFIX
 from pipeline.media import PICTURE_SUFFIXES, suffix_of
 from pipeline.pictures import read_picture
-from pipeline.records import Clip, Frame, Kind, Span
-from pipeline.video import read_frames
+from pipeline.records import Boxes, Clip, Frame, Kind, Span
+from pipeline.video import frame_times, read_frames
 
 FOLDER_FPS = 25
 """Pictures a second in folders, which have no time stamps: the rate at which VoxCeleb is cut."""
 _ROUNDING = 0.25
 """Of a frame: a span that ends later than the last picture does, but by no more than this, still fits."""
 
+_Picture = tuple[int, Path]
+"""Number and file of a frame in a folder."""
+
 
 def read_clip(clip: Clip) -> Iterator[Frame]:
     """The clip's frames in order, one picture in memory at a time, with the box that the annotation sees in each.
 
-    Numbers and times are those of the file, also where only a span of it is meant; reading stops where the span ends.
+    Numbers and times are those of the file, also where only a span of it is meant; nothing after the span is decoded.
     Pictures of a folder are numbered in order of their names, those of a training folder by their names.
     Raises InputError: what `read_frames` and `read_picture` raise; unreadable for a folder without pictures or with
     pictures of several sizes; bad_annotation, after the good frames, for a span that reaches past the clip's end.
     """
-    frames = _whole(clip)
-    return frames if clip.span is None and clip.boxes is None else _as_annotated(clip, frames)
-
-
-def _whole(clip: Clip) -> Iterator[Frame]:
-    match clip.kind:
-        case Kind.VIDEO:
-            yield from read_frames(clip.path)
-        case Kind.PICTURE:
-            yield Frame(number=0, time=0.0, image=read_picture(clip.path))
-        case Kind.FRAMES:
-            yield from _read_folder(enumerate(_pictures(clip.path)))
-        case Kind.GDPW_FOLDER:
-            yield from _read_folder(_numbered(clip.path))
-
-
-def _as_annotated(clip: Clip, frames: Iterator[Frame]) -> Iterator[Frame]:
-    span = clip.span or Span(0.0, math.inf)
-    first: float | None = None
-    seconds = step = 0.0
+    frames: Iterator[Frame]
+    if clip.kind == Kind.VIDEO:
+        times = frame_times(clip.path)
+        first, end = _part(times, clip.span)
+        frames = islice(read_frames(clip.path, first=first), None if end is None else end - first)
+    else:
+        pictures = _pictures_of(clip)
+        times = np.array([number / FOLDER_FPS for number, _ in pictures])
+        first, end = _part(times, clip.span)
+        frames = _read_pictures(pictures[first:end])
     for frame in frames:
-        first = frame.time if first is None else first
-        step, seconds = frame.time - first - seconds, frame.time - first
-        if seconds >= span.end:
-            return
-        if seconds >= span.start:
-            yield _with_box(clip, frame, seconds)
-    end = seconds + step
-    if seconds < span.start or end + _ROUNDING * step < span.end < math.inf:
-        wanted = f"{span.start:.2f} to {span.end:.2f} s of {clip.path}"
-        raise InputError(
-            Reason.BAD_ANNOTATION, f"{clip.annotation or clip.path}: wants {wanted}, which ends at {end:.2f} s"
-        )
+        yield frame if clip.boxes is None else _with_box(frame, clip.boxes, frame.time - times[0])
+    if clip.span is not None:
+        _check_end(clip, clip.span, times)
 
 
-def _with_box(clip: Clip, frame: Frame, seconds: float) -> Frame:
-    if clip.boxes is None:
-        return frame
+def _part(times: NDArray[np.float64], span: Span | None) -> tuple[int, int | None]:
+    """First frame of a span, and the one after its last; None where it has all the rest, however many will decode."""
+    if span is None:
+        return 0, None
+    first, end = np.searchsorted(times - times[0], span).tolist()
+    return first, end if end < len(times) else None
+
+
+def _check_end(clip: Clip, span: Span, times: NDArray[np.float64]) -> None:
+    """Raise InputError if the frames at these times end before the span does; one without an end starts too late."""
+    last = times[-1] - times[0]
+    step = times[-1] - times[-2] if len(times) > 1 else 0.0
+    if span.start > last or last + (1 + _ROUNDING) * step < span.end < math.inf:
+        wanted = f"{span.start:.2f} to {span.end:.2f} s of {clip.path}, which ends at {last + step:.2f} s"
+        raise InputError(Reason.BAD_ANNOTATION, f"{clip.annotation or clip.path}: wants {wanted}")
+
+
+def _with_box(frame: Frame, boxes: Boxes, seconds: float) -> Frame:
     height, width = frame.image.shape[:2]
-    return replace(frame, box=clip.boxes.in_picture(np.array([seconds]), width, height)[0])
+    return replace(frame, box=boxes.in_picture(np.array([seconds]), width, height)[0])
 
 
-def _read_folder(pictures: Iterable[tuple[int, Path]]) -> Iterator[Frame]:
+def _read_pictures(pictures: list[_Picture]) -> Iterator[Frame]:
     size = None
     for number, path in pictures:
         image = read_picture(path)
@@ -84,7 +85,15 @@ def _read_folder(pictures: Iterable[tuple[int, Path]]) -> Iterator[Frame]:
         yield Frame(number=number, time=number / FOLDER_FPS, image=image)
 
 
-def _pictures(folder: str) -> list[Path]:
+def _pictures_of(clip: Clip) -> list[_Picture]:
+    """The pictures of a still or a folder. Raises InputError if there is none."""
+    if clip.kind == Kind.PICTURE:
+        return [(0, Path(clip.path))]
+    pictures = _pictures_in(clip.path)
+    return _by_number(pictures) if clip.kind == Kind.GDPW_FOLDER else list(enumerate(pictures))
+
+
+def _pictures_in(folder: str) -> list[Path]:
     """In order of their names, in which 2 comes before 10. Raises InputError if there is none."""
     try:
         names = [name for name in os.listdir(folder) if suffix_of(name) in PICTURE_SUFFIXES and name[0] != "."]
@@ -96,14 +105,16 @@ def _pictures(folder: str) -> list[Path]:
     return [Path(folder, name) for name in names]
 
 
-def _numbered(folder: str) -> list[tuple[int, Path]]:
-    """The pictures of a training folder, by number. Raises InputError for a name without one."""
+def _by_number(pictures: list[Path]) -> list[_Picture]:
+    """The frames among them, by the number in `NUMBER_img.jpg`. Raises InputError for other stems, and for no frame."""
     numbered: dict[int, Path] = {}
-    for path in _pictures(folder):
+    for path in pictures:
         stem = path.name.removesuffix(PICTURE_SUFFIX)
         if stem == path.name:
             continue
         if not re.fullmatch(r"[0-9]{1,18}", stem) or int(stem) in numbered:
             raise InputError(Reason.UNREADABLE, f"{path}: a picture here is named NUMBER{PICTURE_SUFFIX}, each once")
         numbered[int(stem)] = path
+    if not numbered:
+        raise InputError(Reason.UNREADABLE, f"{pictures[0].parent}: no picture NUMBER{PICTURE_SUFFIX} in this folder")
     return sorted(numbered.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import chain, count, islice
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,10 +70,21 @@ def probe(path: str | Path) -> VideoInfo:
     return VideoInfo(width, height, fps, len(index.times), duration, has_audio)
 
 
-def read_frames(path: str | Path, *, threads: int = 1) -> Iterator[Frame]:
+def frame_times(path: str | Path) -> NDArray[np.float64]:
+    """(N,) seconds, rising: the time stamps of the pictures that a video shows, listed without decoding.
+
+    Raises InputError: unreadable, not_video, no_video_stream.
+    """
+    path = Path(path)
+    with _open_container(path) as container:
+        return _read_index(container, _video_stream(container, path), path).times
+
+
+def read_frames(path: str | Path, *, first: int = 0, threads: int = 1) -> Iterator[Frame]:
     """Pictures of a video in order of display, upright, with the stream's own time stamps.
 
     Pictures that an edit list hides are left out and get no number. One picture is held at a time.
+    first: number of the first picture that is wanted; it is sought, so that few before it are decoded.
     Raises InputError: unreadable, not_video, no_video_stream before the first picture; truncated after the last good
     one, where the stream is damaged or shorter than its header says.
 
@@ -84,24 +95,27 @@ def read_frames(path: str | Path, *, threads: int = 1) -> Iterator[Frame]:
     path = Path(path)
     with _open_container(path) as container:
         index = _read_index(container, _video_stream(container, path), path)
-    number = 0
+    number = min(first, len(index.times))
     if index.plain:
-        for image in _decord_pictures(path, threads):
+        for image in _decord_pictures(path, number, threads):
             yield Frame(number=number, time=float(index.times[number]), image=image)
             number += 1
-    damaged = False
+    decoded, damaged = number, False
     if number < len(index.times):
+        decoded = 0
         try:
-            for time, image in islice(_av_pictures(path, threads), number, None):
-                yield Frame(number=number, time=float(index.times[number]) if index.plain else time, image=image)
-                number += 1
+            for time, image in _av_pictures(path, threads):
+                if decoded >= number:
+                    time = float(index.times[decoded]) if index.plain else time
+                    yield Frame(number=decoded, time=time, image=image)
+                decoded += 1
         except av.FFmpegError:
             damaged = True
-    if number == 0:
+    if decoded == 0:
         raise InputError(Reason.UNREADABLE, f"{path}: no picture in it decodes")
     if damaged or index.lost:
         promised = len(index.times) + index.lost
-        raise InputError(Reason.TRUNCATED, f"{path}: damaged after picture {number} of {promised}")
+        raise InputError(Reason.TRUNCATED, f"{path}: damaged after picture {decoded} of {promised}")
 
 
 def write_video(path: str | Path, images: Iterable[NDArray[np.uint8]], times: Iterable[float] | float) -> None:
@@ -205,12 +219,14 @@ def _read_index(container: av.container.InputContainer, stream: av.VideoStream, 
     )
 
 
-def _decord_pictures(path: Path, threads: int) -> Iterator[NDArray[np.uint8]]:
-    """Pictures in order of display, as far as decord gets."""
+def _decord_pictures(path: Path, first: int, threads: int) -> Iterator[NDArray[np.uint8]]:
+    """Pictures in order of display from the first wanted one on, as far as decord gets."""
     decord.logging.set_level(decord.logging.QUIET)
     try:
         reader = decord.VideoReader(_plain_name(path), num_threads=threads)
-        for _ in range(len(reader)):
+        if 0 < first < len(reader):
+            reader.seek_accurate(first)
+        for _ in range(first, len(reader)):
             image = reader.next().asnumpy()
             if image.shape[2] != 3:
                 return

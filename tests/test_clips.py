@@ -95,13 +95,13 @@ def test_a_span_past_the_end_names_its_annotation_after_the_good_frames(video: P
 
 def test_damage_behind_the_span_is_not_met(tmp_path: Path) -> None:
     folder = tmp_path / "frames.mp4"
-    for number in range(4):
+    for number in range(3):
         draw(folder / f"{number:07d}.png", 100)
-    (folder / "0000004.png").write_bytes(b"broken")
+    (folder / "0000003.png").write_bytes(b"broken")
     frames, error = read_all(make_clip(folder, Kind.FRAMES, Span.of_frames(0, 3, 25)))
     assert (len(frames), error) == (3, None)
-    frames, error = read_all(make_clip(folder, Kind.FRAMES, Span.of_frames(0, 5, 25)))
-    assert (len(frames), error and error.reason) == (4, Reason.UNREADABLE)
+    frames, error = read_all(make_clip(folder, Kind.FRAMES, Span.of_frames(0, 4, 25)))
+    assert (len(frames), error and error.reason) == (3, Reason.UNREADABLE)
 
 
 def test_each_frame_has_the_box_that_is_nearest_in_time(video: Path) -> None:
@@ -154,6 +154,7 @@ def test_pictures_of_a_training_folder_have_the_numbers_in_their_names(tmp_path:
     ("names", "kind", "problem"),
     [
         ((), Kind.FRAMES, "no picture in this folder"),
+        (("preview.jpg",), Kind.GDPW_FOLDER, "no picture NUMBER_img.jpg"),
         (("first_img.jpg",), Kind.GDPW_FOLDER, "is named NUMBER_img.jpg"),
         (("1_img.jpg", "01_img.jpg"), Kind.GDPW_FOLDER, "each once"),
     ],

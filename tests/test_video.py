@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from fractions import Fraction
@@ -55,6 +56,30 @@ def read(path: Path, pause: float = 0.0) -> tuple[list[Frame], InputError | None
 
 def grays(frames: Iterable[Frame]) -> list[int]:
     return [int(frame.image[-8:, -8:].mean().round()) for frame in frames]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.mpg", "mpeg2video")])
+@pytest.mark.parametrize("first", [1, 13, 19, 20, 25])
+def test_reading_begins_with_any_picture(tmp_path: Path, name: str, codec: str, first: int) -> None:
+    path = encode(tmp_path / name, codec, options={"g": "6", "bf": "2"})
+    frames, late = read(path)[0], list(read_frames(path, first=first))
+    assert [frame.number for frame in late] == list(range(first, 20))
+    assert [frame.time for frame in late] == [frame.time for frame in frames[first:]]
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(late, frames[first:], strict=True))
+
+
+@pytest.mark.parametrize("first", [2, 8, 11])
+def test_damage_is_the_same_wherever_reading_begins(tmp_path: Path, first: int) -> None:
+    path = tmp_path / "a.mp4"
+    write_video(path, map(plain, GRAYS), 25)
+    path.write_bytes(path.read_bytes()[:-100])
+    frames, error = read(path)
+    assert error is not None
+    assert 10 < len(frames) < 20
+    late: list[Frame] = []
+    with pytest.raises(InputError, match=re.escape(error.message)):
+        late.extend(read_frames(path, first=first))
+    assert [frame.number for frame in late] == list(range(first, len(frames)))
 
 
 def test_times_of_uneven_frames_come_back_to_a_tick(tmp_path: Path) -> None:
