@@ -93,8 +93,8 @@ class Clip:
 class Frame:
     """One decoded picture.
 
-    number: position in the video or folder, from 0; in a training folder the one in the picture's name. time: seconds by
-    the stream's own time stamps; in folders 25 pictures are a second.
+    number: position in the video or folder, from 0; in a training folder the one in the picture's name.
+    time: seconds by the stream's own time stamps; in folders 25 pictures are a second.
     image: (H, W, 3) uint8 RGB, upright (display rotation applied).
     box: (4,) left, top, right, bottom in pixels, where an annotation sees the clip's person; None is anywhere.
     """
