@@ -99,7 +99,7 @@ def test_nvdiffrast_draws_what_the_cpu_draws(height: int, width: int) -> None:
     weights = torch.rand(8, 6, height, width, generator=torch.Generator().manual_seed(13))
     results = []
     for draw, device in ((TorchRasterizer(faces), "cpu"), (NvdiffRasterizer(faces).cuda(), "cuda")):
-        leaf = attributes.to(device).requires_grad_()
+        leaf = attributes.clone().to(device).requires_grad_()
         maps = draw(vertices.to(device), leaf.expand(8, -1, -1), height, width)
         (maps * weights.to(device)).sum().backward()
         triangle = draw.rasterize(vertices.to(device), height, width).triangle
