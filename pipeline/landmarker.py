@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import mediapipe
 import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
+from mediapipe.tasks.python.components.containers.landmark import NormalizedLandmark
 from numpy.typing import NDArray
 
 from pipeline.assets import face_landmarker_file
 
 _BLANK = np.zeros((64, 64, 3), np.uint8)
+_STEP_MS = 1_000_000
 
 
 class Face(NamedTuple):
@@ -54,9 +57,11 @@ class Face(NamedTuple):
 class FaceLandmarker:
     """The landmark model, for single pictures or, with `video`, for pictures that follow one another.
 
-    In video mode MediaPipe looks for a face only where it has none, follows it, and smooths its points over time.
-    The same pictures and times give the same points. faces: the most it looks for. confidence: what the detector must
-    give (0..1) for a face to count. Close it, or use it in a `with` statement: it holds threads.
+    In video mode MediaPipe looks for a face only where it has none and then follows it. It would also smooth the
+    points over time, which costs 0.2 to 1 frame of delay; here pictures are told to be so far apart in time that the
+    smoothing does nothing, and points are those of their own picture.
+    The same pictures give the same points. faces: the most it looks for. confidence: what the detector must give (0..1)
+    for a face to count. Close it, or use it in a `with` statement: it holds threads.
     """
 
     def __init__(self, *, video: bool = False, faces: int = 1, confidence: float = 0.5) -> None:
@@ -69,37 +74,28 @@ class FaceLandmarker:
         )
         self._video = video
         self._clock_ms = 0
-        self._last_time: float | None = None
         with _quiet_stderr():
             self._landmarker = vision.FaceLandmarker.create_from_options(options)
-            self._run(_BLANK)
+            self(_BLANK)
 
-    def __call__(self, image: NDArray[np.uint8], time: float = 0.0) -> list[Face]:
-        """Faces in an (H, W, 3) uint8 RGB picture; `time` in seconds counts in video mode only and must not fall."""
-        if self._last_time is not None:
-            self._clock_ms += max(round((time - self._last_time) * 1000), 1)
-        self._last_time = time
-        return self._run(image)
-
-    def forget(self) -> None:
-        """Video mode: the next picture does not follow the last one."""
-        self._clock_ms += 1000
-        self._last_time = None
-        self._run(_BLANK)
-        self._clock_ms += 1000
-
-    def _run(self, image: NDArray[np.uint8]) -> list[Face]:
+    def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
+        """Faces in an (H, W, 3) uint8 RGB picture."""
         picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
         if self._video:
+            self._clock_ms += _STEP_MS
             result = self._landmarker.detect_for_video(picture, self._clock_ms)
         else:
             result = self._landmarker.detect(picture)
         height, width = image.shape[:2]
         scale = np.array([width, height, width], np.float32)
         return [
-            Face(np.array([(p.x, p.y, p.z) for p in points], np.float32) * scale, _rotation(matrix))
+            Face(_coordinates(points) * scale, _rotation(matrix))
             for points, matrix in zip(result.face_landmarks, result.facial_transformation_matrixes, strict=True)
         ]
+
+    def forget(self) -> None:
+        """Video mode: the next picture does not follow the last one."""
+        self(_BLANK)
 
     def close(self) -> None:
         self._landmarker.close()
@@ -111,6 +107,11 @@ class FaceLandmarker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _coordinates(points: list[NormalizedLandmark]) -> NDArray[np.float32]:
+    flat = chain.from_iterable((point.x, point.y, point.z) for point in points)
+    return np.fromiter(flat, np.float32, 3 * len(points)).reshape(-1, 3)
 
 
 def _rotation(matrix: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from pipeline.landmarker import Face
 from pipeline.records import Clip, Frame, Kind, Track
 from pipeline.scenes import SceneCuts
 from pipeline.sources import clip_of
+from pipeline.steady import steady
 
 _LOOKS_AT_A_STILL = 3
 """Video mode places its own box anew from the points it found; after three looks they have settled."""
@@ -212,13 +213,14 @@ class _Draft:
         self.faces.append(face)
 
     def track(self, clip: Clip, index: int, width: int, height: int) -> Track:
+        times = np.array(self.times, np.float64)
         return Track(
             clip=clip,
             index=index,
             width=width,
             height=height,
             numbers=np.array(self.numbers, np.int64),
-            times=np.array(self.times, np.float64),
-            landmarks=np.stack([face.landmarks for face in self.faces]),
+            times=times,
+            landmarks=steady(times, np.stack([face.landmarks for face in self.faces])),
             head_pose=np.stack([face.rotation for face in self.faces]),
         )
