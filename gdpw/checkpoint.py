@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from gdpw.config import EMBEDDING_SIZE, FLOW_SIZE, DiscriminatorConfig, GeneratorConfig, GuidanceKind
 from gdpw.discriminator import MultiScaleDiscriminator
+from gdpw.errors import CheckpointError
 from gdpw.generator import Generator
 from gdpw.rasterizer import RasterizerName
-from gdpw.torch_file import CheckpointError, check_state, read_torch_file
+from gdpw.torch_file import check_state, read_torch_file
 
 log = logging.getLogger(__name__)
 

@@ -11,15 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gdpw.errors import CheckpointError
+
 _DAMAGED = (
     *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
     *(ArithmeticError, MemoryError, pickle.UnpicklingError, struct.error),
 )
 """What torch's reader raises on files that are cut short, overwritten, of another kind, or hold other than weights."""
-
-
-class CheckpointError(ValueError):
-    """A file that does not hold the weights it should; one line: the file, what is wrong, what to do."""
 
 
 def read_torch_file(path: Path | str) -> Any:

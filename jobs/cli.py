@@ -6,11 +6,12 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import click
 
 from fit_deca.errors import FaceModelError
+from gdpw.errors import CheckpointError
 from jobs.outputs import MisuseError
 from pipeline.catalogue import CATALOGUE
 from pipeline.errors import PipelineError
@@ -94,16 +95,37 @@ def preprocess(input: Path, out: Path, size: int, face_model: Path | None) -> No
     show_default=True,
     help="The result alone, or source, result and driving side by side.",
 )
+@click.option(
+    "--checkpoint",
+    type=EXISTING_FILE,
+    help="GDPW's weights, a released PWM_*.pth or ours.  [default: mesh-warp, the model without weights]",
+)
+@click.option(
+    "--rasterizer",
+    type=click.Choice(["torch", "nvdiffrast"]),
+    default="torch",
+    show_default=True,
+    help="What draws the mesh for --checkpoint; nvdiffrast needs an NVIDIA GPU and is for non-commercial use.",
+)
 @size_option
 @face_model_option
 @debug_option
 def reenact(
-    source: Path, driving: Path, out: Path, overwrite: bool, layout: str, size: int, face_model: Path | None
+    source: Path,
+    driving: Path,
+    out: Path,
+    overwrite: bool,
+    layout: str,
+    checkpoint: Path | None,
+    rasterizer: Literal["torch", "nvdiffrast"],
+    size: int,
+    face_model: Path | None,
 ) -> None:
     """Make the portrait SOURCE move as the face in the video DRIVING does; write the video OUT (.mp4)."""
     from jobs.reenact import ReenactConfig, run
     from pipeline.crop import CropConfig
     from pipeline.fit import FitConfig
+    from pipeline.models import ModelConfig
 
     config = ReenactConfig(
         source=source,
@@ -113,8 +135,28 @@ def reenact(
         panels=layout == "panels",
         crop=CropConfig(size=size),
         fit=FitConfig(face_model=face_model),
+        model=ModelConfig(checkpoint=checkpoint, rasterizer=rasterizer),
     )
     click.echo(run(config))
+
+
+@cli.command()
+@click.argument("checkpoint", type=EXISTING_FILE)
+@click.argument("out", type=ANY_PATH)
+@click.option(
+    "--format",
+    type=click.Choice(["pth", "safetensors"]),
+    default="pth",
+    show_default=True,
+    help="The layout of GDPW's released files, or the generator alone with its settings.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@debug_option
+def export(checkpoint: Path, out: Path, format: Literal["pth", "safetensors"], overwrite: bool) -> None:
+    """Write the weights in CHECKPOINT as OUT, in a form that other programs read."""
+    from jobs.export import ExportConfig, run
+
+    click.echo(run(ExportConfig(checkpoint=checkpoint, out=out, format=format, overwrite=overwrite)))
 
 
 @cli.command()
@@ -211,7 +253,7 @@ def main() -> NoReturn:
         _fail(f"{error.format_message()} See '{command} --help'.", MISUSE)
     except MisuseError as error:
         _fail(str(error), MISUSE)
-    except (PipelineError, FaceModelError, OSError) as error:
+    except (PipelineError, FaceModelError, CheckpointError, OSError) as error:
         if debug.wanted:
             traceback.print_exc()
         _fail(str(error), FAILURE)

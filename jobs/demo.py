@@ -11,8 +11,9 @@ from jobs.reenact import read_portrait, source_take, write_animation
 from pipeline.dataset import open_dataset
 from pipeline.errors import PipelineError
 from pipeline.fit import FitTrack
+from pipeline.models import ModelConfig, load_model
 from pipeline.overlay import MeshPen
-from pipeline.render import Take
+from pipeline.render import Animate, Take
 from pipeline.shards import FaceModelStamp
 from pipeline.tracks import FindTracks
 from pipeline.video import write_video
@@ -40,7 +41,8 @@ def run(out: Path) -> str:
     with FindTracks(config.tracks) as find_tracks:
         portrait = read_portrait(source, find_tracks)
     astronaut = source_take(portrait, driver, config.crop, fit_track)
-    write_animation(animation, astronaut, driver, fit_track, panels=True)
+    animate = Animate(fit_track.fitter.flame, load_model(ModelConfig(), fit_track.face_model))
+    write_animation(animation, astronaut, driver, animate, panels=True)
     return f"{summary}\n{overlay}: the fitted mesh on the driver's face\n{animation}: source, result, driver"
 
 

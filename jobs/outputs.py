@@ -12,13 +12,14 @@ class MisuseError(PipelineError):
     """A command called in a way that cannot be right; exit code 2."""
 
 
-def new_video(path: Path, *, overwrite: bool) -> None:
-    """Check a video to be written.
+def new_file(path: Path, suffix: str, *, overwrite: bool) -> None:
+    """Check a file to be written.
 
-    Raises MisuseError if it is there and may not be replaced or is no .mp4, PipelineError if it cannot be written.
+    Raises MisuseError if it is there and may not be replaced or has another suffix, PipelineError if it cannot be
+    written.
     """
-    if path.suffix.lower() != ".mp4":
-        raise MisuseError(f"{path}: name an .mp4 file")
+    if path.suffix.lower() != suffix:
+        raise MisuseError(f"{path}: give it a name that ends in {suffix}")
     if path.is_dir():
         raise MisuseError(f"{path}: a folder, not a file; name a file in it")
     if path.exists() and not overwrite:

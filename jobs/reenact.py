@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gdpw.mesh_warp import MeshWarp
-from jobs.outputs import new_video
+from jobs.outputs import new_file
 from pipeline.crop import CropConfig, CropTrack, Window, crop_track
 from pipeline.fit import FitConfig, FitTrack
+from pipeline.models import ModelConfig, load_model
 from pipeline.pictures import read_picture
 from pipeline.records import Crops, Frame, Track
 from pipeline.render import Animate, Take, window_like
@@ -35,20 +35,24 @@ class ReenactConfig:
     tracks: TrackConfig = field(default_factory=TrackConfig)
     crop: CropConfig = field(default_factory=CropConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
 
 
 def run(config: ReenactConfig) -> str:
     """Write the video, with the driver's time stamps. Returns a summary for people.
 
-    Raises InputError if there is no usable face in source or driving, MisuseError or PipelineError for `out`.
+    Raises InputError if there is no usable face in source or driving, CheckpointError for the weights, MisuseError or
+    PipelineError for `out`.
     """
-    new_video(config.out, overwrite=config.overwrite)
+    new_file(config.out, ".mp4", overwrite=config.overwrite)
     fit_track = FitTrack(config.fit)
+    model = load_model(config.model, fit_track.face_model)
     with FindTracks(config.tracks) as find_tracks:
         portrait = read_portrait(config.source, find_tracks)
         driving = video_take(config.driving, find_tracks, config.crop, fit_track)
     source = source_take(portrait, driving, config.crop, fit_track)
-    write_animation(config.out, source, driving, fit_track, panels=config.panels)
+    animate = Animate(fit_track.fitter.flame, model)
+    write_animation(config.out, source, driving, animate, panels=config.panels)
     return f"{config.out}: {len(driving.times)} frames"
 
 
@@ -83,10 +87,9 @@ def video_take(path: Path, find_tracks: FindTracks, crop: CropConfig, fit_track:
     return Take.of_fit(track, crops, fit_track(track, crops))
 
 
-def write_animation(path: Path, source: Take, driving: Take, fit_track: FitTrack, *, panels: bool) -> None:
+def write_animation(path: Path, source: Take, driving: Take, animate: Animate, *, panels: bool) -> None:
     """Write the source, moving as the driving face does; with `panels`: source, result, driving side by side."""
-    flame = fit_track.fitter.flame
-    results = iter(tqdm(Animate(flame, MeshWarp(flame.faces))(source, driving), total=len(driving.times), disable=None))
+    results = iter(tqdm(animate(source, driving), total=len(driving.times), disable=None))
     write_video(path, _panels(source, results, driving) if panels else results, driving.times)
 
 

@@ -104,7 +104,7 @@ class Animate:
             codes = Codes(*(code[rows] for code in driving.codes))
             vertices = retarget(self.flame, source.codes, codes, torch.from_numpy(driving.recover[rows]))
             frames = self.model.animate(encoded, _ndc(vertices, driving))
-            yield from (frames * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+            yield from (frames * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 def retarget(

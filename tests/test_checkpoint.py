@@ -21,7 +21,7 @@ from gdpw.checkpoint import (
 )
 from gdpw.config import DiscriminatorConfig, GeneratorConfig
 from gdpw.discriminator import MultiScaleDiscriminator
-from gdpw.torch_file import CheckpointError
+from gdpw.errors import CheckpointError
 
 SMALL = GeneratorConfig.small("both")
 

@@ -13,10 +13,10 @@ from torch import Tensor
 from gdpw.checkpoint import export_released, load_checkpoint, save_checkpoint
 from gdpw.config import DiscriminatorConfig, GeneratorConfig, LossWeights
 from gdpw.discriminator import MultiScaleDiscriminator
+from gdpw.errors import CheckpointError
 from gdpw.guidance import Guidance
 from gdpw.losses import discriminator_gan_loss, generator_gan_loss, gram_distances, weight_penalty
 from gdpw.perceptual import Vgg19
-from gdpw.torch_file import CheckpointError
 from gdpw.training import Batch, StepResult, Training, train_step
 
 CONFIG = GeneratorConfig.small("geom_disp")

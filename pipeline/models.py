@@ -1,0 +1,52 @@
+"""Which model animates: `mesh-warp` without weights, GDPW with a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fit_deca.model_file import FaceModel
+from gdpw.animator import Animator as GdpwAnimator
+from gdpw.checkpoint import load_checkpoint
+from gdpw.mesh_warp import MeshWarp
+from gdpw.rasterizer import RasterizerName
+from pipeline.errors import PipelineError
+from pipeline.render import Animator
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """checkpoint: GDPW's weights, a released `.pth` or ours; its guidance comes from it. None is mesh-warp.
+
+    rasterizer: what draws the guidance; nvdiffrast needs an NVIDIA GPU and is for non-commercial use.
+    device: where the network runs; None is an NVIDIA GPU where there is one, in bfloat16, else the CPU, in float32.
+    """
+
+    checkpoint: Path | None = None
+    rasterizer: RasterizerName = "torch"
+    device: str | None = None
+
+
+def load_model(config: ModelConfig, face_model: FaceModel) -> Animator[Any]:
+    """The model, for meshes of this face model.
+
+    Raises CheckpointError if the weights cannot be used or belong to another face model, PipelineError if the
+    rasteriser cannot.
+    """
+    faces = torch.from_numpy(face_model.faces)
+    if config.checkpoint is None:
+        return MeshWarp(faces)
+    device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if config.rasterizer == "nvdiffrast" and not device.startswith("cuda"):
+        raise PipelineError("the rasterizer nvdiffrast needs an NVIDIA GPU, and none is in use; take torch")
+    checkpoint = load_checkpoint(config.checkpoint)
+    try:
+        generator = checkpoint.build_generator(
+            faces, len(face_model.v_template), face_model.hash, rasterizer=config.rasterizer
+        )
+    except ImportError as error:
+        raise PipelineError(str(error)) from error
+    return GdpwAnimator(generator, device, torch.bfloat16 if device.startswith("cuda") else torch.float32)
