@@ -83,9 +83,15 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Start:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_interrupts,
         )
 
     return start
+
+
+def heed_interrupts() -> None:
+    """A child of a background job ignores SIGINT, as its parents do, unless told otherwise."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def fetch_flame(publisher: Publisher, files: Path) -> tuple[str, ...]:
