@@ -23,9 +23,9 @@ _PATCH = 384
 _CONFIDENCE = 0.8
 """What the detector must give for a new person: upright faces in their own square pass it, upside-down ones and false
 alarms, which the usual 0.5 lets through, do not."""
-_LIKENESS, _LIKENESS_IN_NEW_SHOT = 0.4, 0.75
+_LIKENESS, _LIKENESS_IN_NEW_SHOT = 0.4, 0.8
 """Correlation of two face thumbnails below which they show two people. One person from frame to frame: 0.53 and more,
-median 0.98, and 0.83 and more where only the camera swings; two people: median 0.14, 99 % below 0.66."""
+median 0.98, and 0.83 and more where only the camera swings; two people: median 0.14, 99 % below 0.7."""
 _TILED_SEARCHES = 0.2
 """Seconds between searches through all tiles, while no face is to be found."""
 
