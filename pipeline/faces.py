@@ -93,6 +93,11 @@ def _area(face: Face) -> float:
     return (right - left) * (bottom - top)
 
 
+def _is_in_picture(face: Face, image: NDArray[np.uint8]) -> bool:
+    left, top, right, bottom = face.box
+    return 0 <= left + right < 2 * image.shape[1] and 0 <= top + bottom < 2 * image.shape[0]
+
+
 class Sight(NamedTuple):
     """A face as seen in one picture.
 
@@ -198,7 +203,7 @@ class FaceFollower:
         if sight is None:
             self._window = None
             return None
-        self._last, self._seen = sight, time
+        self._last, self._seen, self._searched, self.turned = sight, time, -math.inf, False
         if self._window and not self._window.holds(sight.face):
             self._window = None
         return sight.face
@@ -262,9 +267,9 @@ class FaceFollower:
         return self._landmark(image, self._window, face)
 
     def _landmark(self, image: NDArray[np.uint8], window: Window, near: Face) -> Face | None:
-        """The face in the window, if it is where one was a moment ago."""
+        """The face in the window, if it is where one was a moment ago and its middle has not left the picture."""
         faces = [window.to_picture(face) for face in self._landmarker(window.cut(image))]
-        return faces[0] if faces and same_place(faces[0], near) else None
+        return faces[0] if faces and same_place(faces[0], near) and _is_in_picture(faces[0], image) else None
 
     def close(self) -> None:
         for part in (self._finder, self._strict, self._landmarker):

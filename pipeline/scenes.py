@@ -21,10 +21,6 @@ class SceneCuts:
 
     def __init__(self, threshold: float = 10.0, ratio: float = 4.0) -> None:
         self._threshold, self._ratio = threshold, ratio
-        self.forget()
-
-    def forget(self) -> None:
-        """The next picture is the first one."""
         self._last: NDArray[np.int16] | None = None
         self._changes: deque[float] = deque(maxlen=25)
 

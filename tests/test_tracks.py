@@ -162,6 +162,22 @@ def test_no_sudden_switch_to_a_person_beside_the_one_that_vanishes(
     assert spans(tracks)[0] == (0, 9)
 
 
+def test_a_face_that_walks_out_of_the_picture_ends_its_track(
+    tmp_path: Path, stage: FindTracks, caller: Pictures
+) -> None:
+    pictures = []
+    for number, picture in enumerate(caller):
+        wide = np.full((288, 704, 3), 90, np.uint8)
+        shift = 14 * number  # the face is 352 - 14 * number from the rim of what is cut out of it
+        wide[:, : 352 - shift] = picture[:, shift:] if shift < 352 else 90
+        pictures.append(np.ascontiguousarray(wide[:, :352]))
+    (track,) = stage(clip_of(clip(tmp_path, pictures))).tracks
+    assert 8 <= track.numbers[-1] <= 20
+    middle = track.landmarks[..., 0].mean(1)
+    assert (middle > -10).all()
+    assert (np.diff(middle) < 0).all()
+
+
 def refusal(stage: FindTracks, path: Path) -> Reason:
     with pytest.raises(InputError, match=path.name) as caught:
         stage(clip_of(path))
