@@ -90,7 +90,7 @@ def test_help_loads_no_heavy_library() -> None:
         (("preprocess", ".", "out", "--face-model", "gone.pkl"), "gone.pkl"),
         (("reenact", "gone.png", "gone.mp4", "out.mp4"), "gone.png"),
         (("reenact", "a.png", "a.png", "out.mp4", "--layout", "sideways"), "'sideways' is not one of"),
-        (("reenact", "a.png", "a.png", "out.avi"), "out.avi: name an .mp4"),
+        (("reenact", "a.png", "a.png", "out.avi"), "out.avi: give it a name that ends in .mp4"),
         (("reenact", "a.png", "a.png", "there.mp4"), "there.mp4: exists already; --overwrite"),
         (("reenact", "a.png", "a.png", "folder.mp4"), "folder.mp4: a folder, not a file"),
         (("preprocess", "a.png", "full"), "full: not empty"),
