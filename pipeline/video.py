@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from fractions import Fraction
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import av
+import decord
 import numpy as np
 from av.stream import Disposition
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from pipeline.atomic import atomic_path
@@ -21,12 +21,8 @@ from pipeline.records import Frame
 
 _TICKS = 90_000
 """Ticks a second in written files: whole for 24, 25, 30, 50, 60 and 29.97 frames a second."""
-_SEEKABLE = frozenset(("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"))
-"""Containers, by FFmpeg's name, with a list of key frames."""
-_COUNTED = frozenset(("avi", "mpeg"))
-"""Containers, by FFmpeg's name, that do not stamp every picture: their pictures are counted instead."""
-_REORDERED = 16
-"""Pictures by which the order of decoding may differ from that of display: the most in H.264 and HEVC."""
+_DECORD_FORMATS = frozenset(("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "gif"))
+"""Containers, by FFmpeg's name, of which decord gives the pictures that PyAV gives."""
 
 
 class VideoInfo(NamedTuple):
@@ -51,20 +47,24 @@ class _Index(NamedTuple):
     times: NDArray[np.float64]  # (N,) seconds, as in the stream
     end: float  # seconds at which the last picture ends
     lost: int  # pictures that the header counts and the stream lacks
-    hidden: int  # pictures that an edit list hides
+    plain: bool  # whether decord reads such a file rightly
 
 
 def probe(path: str | Path) -> VideoInfo:
     """What the file holds, by its container and its first picture.
 
     Of several video streams the one that FFmpeg prefers, the largest picture; `read_frames` takes the same.
-    Raises InputError: unreadable, not_video, no_video_stream, truncated.
+    Raises InputError: unreadable, not_video, no_video_stream.
     """
     path = Path(path)
     with _open_container(path) as container:
-        index = _read_index(container, _video_stream(container, path), path)
+        stream = _video_stream(container, path)
+        index = _read_index(container, stream, path)
         has_audio = bool(container.streams.audio)
-    height, width = next(read_frames(path)).image.shape[:2]
+    first = next(_av_pictures(path, threads=1), None)
+    if first is None:
+        raise InputError(Reason.UNREADABLE, f"{path}: no picture in it decodes")
+    height, width = first[1].shape[:2]
     duration = index.end - float(index.times[0])
     fps = len(index.times) / duration if duration > 0 else 0.0
     return VideoInfo(width, height, fps, len(index.times), duration, has_audio)
@@ -83,34 +83,39 @@ def frame_times(path: str | Path) -> NDArray[np.float64]:
 def read_frames(path: str | Path, *, first: int = 0, threads: int = 1) -> Iterator[Frame]:
     """Pictures of a video in order of display, upright, with the stream's own time stamps.
 
-    A picture's number is its place among those that the stream lists to be shown; pictures that an edit list hides are
-    left out and get no number. One picture is held at a time.
+    Pictures that an edit list hides are left out and get no number. One picture is held at a time.
     first: number of the first picture that is wanted; it is sought, so that few before it are decoded.
     Raises InputError: unreadable, not_video, no_video_stream before the first picture; truncated after the last good
     one, where the stream is damaged or shorter than its header says.
 
-    PyAV decodes. decord, tried as decord2 3.4.0, is no faster once PyAV keeps its scaler, but decodes hundreds of
-    pictures ahead of a slow reader (1.1 GB for 10 s of 1080p), drops the good ones among them at damage, leaves out the
-    first pictures of an MPEG program stream, and shows the hidden ones of an edit list under other times.
+    decord decodes, being faster, and PyAV whatever decord gets wrong. Seen with decord2 3.4.0: of an MPEG program
+    stream it leaves out the first pictures and repeats the last, of an edit list it shows the hidden ones under other
+    times, at damage it drops good pictures that it had decoded ahead, and very narrow ones have too many channels.
     """
     path = Path(path)
     with _open_container(path) as container:
         index = _read_index(container, _video_stream(container, path), path)
-    good, damaged, scaler = 0, False, VideoReformatter()
-    try:
-        for number, picture in _decoded(path, index, first, threads):
-            good = number + 1
-            if number >= first:
-                image: NDArray[Any] = scaler.reformat(picture, format="rgb24").to_ndarray()
-                image = np.ascontiguousarray(np.rot90(image, picture.rotation // 90))
-                yield Frame(number=number, time=float(index.times[number]), image=image)
-    except av.FFmpegError:
-        damaged = True
-    if good == 0 and first < len(index.times):
+    number = min(first, len(index.times))
+    if index.plain:
+        for image in _decord_pictures(path, number, threads):
+            yield Frame(number=number, time=float(index.times[number]), image=image)
+            number += 1
+    decoded, damaged = number, False
+    if number < len(index.times):
+        decoded = 0
+        try:
+            for time, image in _av_pictures(path, threads):
+                if decoded >= number:
+                    time = float(index.times[decoded]) if index.plain else time
+                    yield Frame(number=decoded, time=time, image=image)
+                decoded += 1
+        except av.FFmpegError:
+            damaged = True
+    if decoded == 0:
         raise InputError(Reason.UNREADABLE, f"{path}: no picture in it decodes")
     if damaged or index.lost:
         promised = len(index.times) + index.lost
-        raise InputError(Reason.TRUNCATED, f"{path}: damaged after picture {good} of {promised}")
+        raise InputError(Reason.TRUNCATED, f"{path}: damaged after picture {decoded} of {promised}")
 
 
 def write_video(path: str | Path, images: Iterable[NDArray[np.uint8]], times: Iterable[float] | float) -> None:
@@ -194,10 +199,11 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
 def _read_index(container: av.container.InputContainer, stream: av.VideoStream, path: Path) -> _Index:
     tick = stream.time_base or Fraction(0)
     shown: list[tuple[int, int]] = []
-    packets = 0
+    packets, starts_whole = 0, False
     for packet in container.demux(stream):
         if packet.size == 0:
             continue
+        starts_whole = packet.is_keyframe if packets == 0 else starts_whole
         packets += 1
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is not None and stamp >= 0 and not packet.is_discard:
@@ -209,42 +215,32 @@ def _read_index(container: av.container.InputContainer, stream: av.VideoStream, 
         times=np.array([float(stamp * tick) for stamp, _ in shown], np.float64),
         end=float(sum(shown[-1]) * tick),
         lost=max(stream.frames - packets, 0),
-        hidden=packets - len(shown),
+        plain=container.format.name in _DECORD_FORMATS and starts_whole and len(shown) == packets,
     )
 
 
-def _decoded(path: Path, index: _Index, first: int, threads: int) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Pictures with their numbers, from a key frame at or before the first wanted one on.
-
-    Raises av.FFmpegError at the first that is damaged.
-    """
-    if _REORDERED < first < len(index.times) and not index.hidden:
-        with suppress(av.FFmpegError):
-            pictures = _decoded_from(path, index, first - _REORDERED, threads)
-            start = next(pictures, None)
-            if start is not None and start[0] <= first:
-                yield from chain([start], pictures)
+def _decord_pictures(path: Path, first: int, threads: int) -> Iterator[NDArray[np.uint8]]:
+    """Pictures in order of display from the first wanted one on, as far as decord gets."""
+    decord.logging.set_level(decord.logging.QUIET)
+    try:
+        reader = decord.VideoReader(_plain_name(path), num_threads=threads)
+        if 0 < first < len(reader):
+            reader.seek_accurate(first)
+        for _ in range(first, len(reader)):
+            image = reader.next().asnumpy()
+            if image.shape[2] != 3:
                 return
-    yield from _decoded_from(path, index, 0, threads)
+            yield image
+    except (decord.DECORDError, RuntimeError, StopIteration):
+        return
 
 
-def _decoded_from(path: Path, index: _Index, start: int, threads: int) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Pictures from a key frame before `start`, each with the place of its time stamp among those listed."""
+def _av_pictures(path: Path, threads: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Times and pictures in order of display. Raises av.FFmpegError at the first that is damaged."""
     with _open_container(path) as container:
         stream = _video_stream(container, path)
         stream.thread_count = threads
-        if start > 0:
-            if container.format.name not in _SEEKABLE:
-                return
-            container.seek(int(index.times[start] / (stream.time_base or 1)), stream=stream)
-        number = -1
-        for picture in container.decode(stream):
-            if picture.time is None or container.format.name in _COUNTED:
-                number += 1
-            elif picture.time >= 0:
-                number = max(number + 1, int(np.searchsorted(index.times, picture.time - 1e-7)))
-            else:
-                continue
-            if number >= len(index.times):
-                return
-            yield number, picture
+        for frame in container.decode(stream):
+            if frame.time is not None and frame.time >= 0:
+                image = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+                yield frame.time, np.ascontiguousarray(image)
