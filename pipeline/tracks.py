@@ -101,7 +101,7 @@ class FindTracks:
             fault = error
         kept = [draft for draft in drafts if len(draft.faces) >= self._config.min_frames]
         if not kept:
-            raise fault or self._without_track(clip, frames, len(drafts), lacks)
+            raise fault or self._without_track(clip, frames, size, len(drafts), lacks)
         return TrackedClip([draft.track(clip, index, *size) for index, draft in enumerate(kept)], frames, fault)
 
     def still(self, clip: Clip, image: NDArray[np.uint8]) -> Track:
@@ -140,12 +140,16 @@ class FindTracks:
             return Reason.FACE_ROLLED
         return None
 
-    def _without_track(self, clip: Clip, frames: int, drafts: int, lacks: Counter[Reason]) -> InputError:
+    def _without_track(
+        self, clip: Clip, frames: int, size: tuple[int, int], drafts: int, lacks: Counter[Reason]
+    ) -> InputError:
         if frames < self._config.min_frames:
             return InputError(Reason.TOO_SHORT, f"{clip.path}: {frames} frames, fewer than {self._config.min_frames}")
         if drafts:
             return InputError(Reason.TOO_SHORT, f"{clip.path}: no face for {self._config.min_frames} frames on end")
         reason, count = lacks.most_common(1)[0]
+        if max(size) < self._config.min_face:  # whatever is in it, or nothing that the detector makes out
+            reason, count = Reason.FACE_TOO_SMALL, frames
         return InputError(reason, f"{clip.path}: {self._said(reason)} in {count} of {frames} frames")
 
     def _said(self, reason: Reason) -> str:

@@ -70,6 +70,7 @@ def test_of_two_people_one_is_followed_throughout(shared: Path, stage: FindTrack
         ("no_face_coffee.mp4", Reason.NO_FACE),
         ("upside_down.mp4", Reason.FACE_ROLLED),
         ("tiny_face_taichi.mp4", Reason.FACE_TOO_SMALL),
+        ("tiny_16x16.mp4", Reason.FACE_TOO_SMALL),
         ("one_frame.mp4", Reason.TOO_SHORT),
         ("zero_byte.mp4", Reason.UNREADABLE),
         ("trunc_no_moov.mp4", Reason.UNREADABLE),
