@@ -81,8 +81,8 @@ class _Graph:
             for track in tracked.tracks:
                 crops = self.crop_track(track)
                 fit = self.fit_track(track, crops)
-                shard = self.shards.write_track(samples_of(track, crops, fit))
-                self.manifest.append(_manifest_row(track, fit, shard))
+                shard, offsets = self.shards.write_track(samples_of(track, crops, fit))
+                self.manifest.append(_manifest_row(track, fit, shard, offsets))
             fault = tracked.fault
         except InputError as error:
             fault = error
@@ -95,7 +95,8 @@ def _left_out(fault: Fault) -> LedgerRow:
     return LedgerRow.of(fault.path, InputError(fault.reason, str(fault)), tracks=0, frames=0, seconds=0.0)
 
 
-def _manifest_row(track: Track, fit: Fit, shard: str) -> ManifestRow:
+def _manifest_row(track: Track, fit: Fit, shard: str, offsets: list[int]) -> ManifestRow:
+    accelerations = np.diff(fit.vertices[..., :2], n=2, axis=0)
     median, p95 = np.quantile(fit.error_px, [0.5, 0.95])
     return ManifestRow(
         identity=track.clip.identity,
@@ -106,6 +107,10 @@ def _manifest_row(track: Track, fit: Fit, shard: str) -> ManifestRow:
         shard=shard,
         error_median_px=float(median),
         error_p95_px=float(p95),
+        jitter_px=float(np.linalg.norm(accelerations, axis=2).mean()) if len(accelerations) else 0.0,
+        split=track.clip.split or "train",
+        numbers=track.numbers.tolist(),
+        offsets=offsets,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.atomic import atomic_path
 from pipeline.errors import PipelineError
 from pipeline.ledger import ManifestRow, read_manifest
-from pipeline.shards import FaceModelStamp, Sample, read_shard
+from pipeline.shards import FaceModelStamp, Sample, read_sample, read_shard
 
 DESCRIPTION = "dataset.json"
 
@@ -34,6 +34,16 @@ class Dataset:
                 others_before = dropwhile(lambda sample: sample.key[:4] != wanted, self.read_shard(row.shard))
                 return list(takewhile(lambda sample: sample.key[:4] == wanted, others_before))
         raise PipelineError(f"{self.folder}: holds no track {'/'.join(map(str, wanted))}; see its manifest")
+
+    def read_sample(self, row: ManifestRow, index: int) -> Sample:
+        """Frame `index`, counted from 0, of a track of the manifest; no other bytes of its shard are read.
+
+        Raises PipelineError where they are no sample, or one that was made with another face model.
+        """
+        path = self.folder / row.shard
+        sample, face_model = read_sample(path, row.offsets[index], row.offsets[index + 1])
+        refuse_mix(path, face_model, self.face_model)
+        return sample
 
     def read_shard(self, name: str) -> Iterator[Sample]:
         """All samples of a shard. Raises PipelineError for one that was made with another face model."""

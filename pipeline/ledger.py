@@ -27,6 +27,10 @@ _MANIFEST_SCHEMA = pa.schema(
         ("shard", pa.string()),
         ("error_median_px", pa.float64()),
         ("error_p95_px", pa.float64()),
+        ("jitter_px", pa.float64()),
+        ("split", pa.string()),
+        ("numbers", pa.list_(pa.int64())),
+        ("offsets", pa.list_(pa.int64())),
     ]
 )
 _LEDGER_SCHEMA = pa.schema(
@@ -58,7 +62,13 @@ _SKIPPED = {
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestRow:
-    """One track. shard: file name. error_*: over all points and frames of the track, in pixels of its crops."""
+    """One track of T frames.
+
+    shard: file name. error_*: over all points and frames of the track, in pixels of its crops. jitter_px: mean size of
+    the second difference of its vertices from frame to frame, x and y, in the same pixels; 0 for fewer than three.
+    split: train, val or test. numbers: (T,) frame numbers. offsets: (T + 1,) bytes; sample i is all of the shard
+    from offsets[i] up to offsets[i + 1].
+    """
 
     identity: str
     video: str
@@ -68,6 +78,10 @@ class ManifestRow:
     shard: str
     error_median_px: float
     error_p95_px: float
+    jitter_px: float
+    split: str
+    numbers: list[int]
+    offsets: list[int]
 
 
 @dataclass(frozen=True, kw_only=True)

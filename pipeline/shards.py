@@ -159,16 +159,18 @@ class ShardWriter:
         if self._open:
             self._open.__exit__(*error)
 
-    def write_track(self, samples: Iterator[Sample]) -> str:
-        """Add all samples of a track. Returns the shard's file name."""
+    def write_track(self, samples: Iterator[Sample]) -> tuple[str, list[int]]:
+        """Add all samples of a track. Returns the shard's file name, and where in it each begins and the last ends."""
         if self._open and self._filled >= self.size_limit:
             self._open.close()
             self._open = None
         if self._open is None:
             self._begin()
+        offsets = [self._tar.tarstream.offset]
         for sample in samples:
             self._filled += self._tar.write(encode_sample(sample, self.model))
-        return self._name
+            offsets.append(self._tar.tarstream.offset)
+        return self._name, offsets
 
     def _begin(self) -> None:
         self._name = f"shard-{self._shards:06d}.tar"
@@ -189,6 +191,18 @@ def read_shard(path: Path) -> Iterator[tuple[Sample, FaceModelStamp]]:
                 yield decode_sample(members)
     except (OSError, tarfile.TarError) as error:
         raise PipelineError(f"{path}: not a readable shard ({error})") from error
+
+
+def read_sample(path: Path, start: int, end: int) -> tuple[Sample, FaceModelStamp]:
+    """The one sample that lies in these bytes of a shard. Raises PipelineError where they are no sample."""
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read(end - start)
+        (members,) = group_by_keys(tar_file_expander([{"url": str(path), "stream": io.BytesIO(data)}]))
+        return decode_sample(members)
+    except (OSError, tarfile.TarError, ValueError, KeyError) as error:
+        raise PipelineError(f"{path}: no sample at bytes {start} to {end} ({error})") from error
 
 
 def _npy(array: NDArray[Any]) -> bytes:

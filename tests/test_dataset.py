@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ def make_dataset(folder: Path, face_model: FaceModelStamp = HEAD) -> Path:
     rows = []
     with ShardWriter(folder, face_model, size_limit=25_000) as writer:
         for identity, track in (("ann", 0), ("ann", 1), ("bob", 0)):
-            shard = writer.write_track(make_sample(frame, identity, track) for frame in range(3, 8))
+            shard, offsets = writer.write_track(make_sample(frame, identity, track) for frame in range(3, 8))
             row = ManifestRow(
                 identity=identity,
                 video="video.1",
@@ -29,6 +30,10 @@ def make_dataset(folder: Path, face_model: FaceModelStamp = HEAD) -> Path:
                 shard=shard,
                 error_median_px=0.5,
                 error_p95_px=1.0,
+                jitter_px=0.1,
+                split="train",
+                numbers=[3, 4, 5, 6, 7],
+                offsets=offsets,
             )
             rows.append(row)
     write_manifest(rows, folder)
@@ -44,6 +49,26 @@ def test_a_track_is_read_in_order(tmp_path: Path) -> None:
         assert [sample.key.frame for sample in samples] == [3, 4, 5, 6, 7]
         assert {sample.key[:4] for sample in samples} == {(row.identity, "video.1", "clip", row.track)}
         np.testing.assert_array_equal(samples[2].codes, make_sample(5, row.identity, row.track).codes)
+
+
+def test_one_frame_is_read_from_its_own_bytes(tmp_path: Path) -> None:
+    dataset = open_dataset(make_dataset(tmp_path))
+    for row in dataset.tracks:
+        whole = dataset.read_track(row.identity, row.video, row.clip, row.track)
+        for index, sample in enumerate(whole):
+            alone = dataset.read_sample(row, index)
+            assert alone.key == sample.key
+            assert alone.key.frame == row.numbers[index]
+            np.testing.assert_array_equal(alone.image, sample.image)
+            np.testing.assert_array_equal(alone.vertices, sample.vertices)
+
+
+def test_bytes_that_are_no_sample_are_named(tmp_path: Path) -> None:
+    dataset = open_dataset(make_dataset(tmp_path))
+    row = dataset.tracks[1]
+    torn = replace(row, offsets=[offset + 512 for offset in row.offsets])
+    with pytest.raises(PipelineError, match=rf"{row.shard}: no sample at bytes {torn.offsets[0]} to"):
+        dataset.read_sample(torn, 0)
 
 
 def test_the_config_is_kept(tmp_path: Path) -> None:
