@@ -7,24 +7,17 @@ for other files, and the file's own stem where a cell is empty.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import NoneType
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from pipeline.errors import Fault, InputError, PipelineError, Reason
+from pipeline.errors import Fault, InputError, Reason
 from pipeline.layouts import SPLITS, Layout, Names, known_names, plain_names
 from pipeline.media import kind_of
 from pipeline.records import Clip, Span
-from pipeline.tables import Row, read_table
+from pipeline.tables import ROW_SUFFIXES, read_rows
 
-LIST_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+LIST_SUFFIXES = ROW_SUFFIXES
 
 _SPLITS = {**SPLITS, "val": "val"}
 
@@ -48,7 +41,7 @@ def read_list(path: str | Path, layout: Layout = "auto") -> Listed:
     faults: list[Fault] = []
     first: dict[tuple[str, str, str], tuple[int, Clip]] = {}
     repeated = 0
-    for line, cells, problem in _rows(path):
+    for line, cells, problem in read_rows(path, "path"):
         try:
             if problem:
                 raise InputError(Reason.BAD_ANNOTATION, problem)
@@ -105,55 +98,3 @@ def _span(cells: dict[str, str]) -> Span | None:
     if not 0 <= span.start < span.end:
         raise InputError(Reason.BAD_ANNOTATION, f"start {start!r} and end {end!r} are not seconds in this order")
     return span
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    """Rows of a list with a column `path`, all cells as text. Raises PipelineError if it cannot be read."""
-    match path.suffix.lower():
-        case ".parquet":
-            return _parquet_rows(path)
-        case ".jsonl":
-            return _jsonl_rows(path)
-        case _:
-            return read_table(path, "path")
-
-
-def _parquet_rows(path: Path) -> Iterator[Row]:
-    try:
-        with pq.ParquetFile(path) as file:
-            if "path" not in file.schema_arrow.names:
-                raise PipelineError(f"{path}: no column path")
-            line = 0
-            for batch in file.iter_batches():
-                for cells in batch.to_pylist():
-                    line += 1
-                    yield _as_text(line, cells)
-    except (OSError, pa.ArrowException) as error:
-        raise PipelineError(f"{path}: not a readable Parquet file") from error
-
-
-def _jsonl_rows(path: Path) -> Iterator[Row]:
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-            for line, text in enumerate(file, 1):
-                if text.strip():
-                    yield _json_row(line, text)
-    except OSError as error:
-        raise PipelineError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _json_row(line: int, text: str) -> Row:
-    try:
-        cells = json.loads(text)
-    except (ValueError, RecursionError):
-        return Row(line, {}, "not JSON")
-    if not isinstance(cells, dict) or "path" not in cells:
-        return Row(line, {}, "not a JSON object with a path")
-    return _as_text(line, cells)
-
-
-def _as_text(line: int, cells: dict[str, Any]) -> Row:
-    """Cells as a table of text would hold them, so that one reading serves all forms."""
-    odd = [name for name, value in cells.items() if not isinstance(value, (str, int, float, NoneType))]
-    texts = {name: "" if value is None else str(value) for name, value in cells.items()}
-    return Row(line, texts, f"{', '.join(odd)}: neither text nor number" if odd else None)

@@ -1,13 +1,21 @@
-"""Rows of tables as people keep them: commas or tabs, any line ends, a byte-order mark, spaces around the cells."""
+"""Rows as people keep them: CSV with commas or tabs, any line ends, byte-order mark, spaces; JSONL; Parquet."""
 
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from types import NoneType
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.errors import PipelineError
+
+ROW_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+"""What `read_rows` tells its three forms by."""
 
 
 class Row(NamedTuple):
@@ -40,6 +48,23 @@ def read_table(path: str | Path, *headings: str) -> Iterator[Row]:
         yield Row(line, dict(zip(found, cells, strict=False)), miscounted)
 
 
+def read_rows(path: str | Path, *headings: str) -> Iterator[Row]:
+    """The rows of a CSV, JSONL or Parquet file that has at least these columns, all cells as text.
+
+    An empty cell and one without a value are both an empty text. A line of JSONL is counted as it lies in the file.
+    Raises PipelineError if the file cannot be read or lacks one of the columns; a line of JSONL that lacks one is a row
+    with a problem.
+    """
+    path = Path(path)
+    match path.suffix.lower():
+        case ".parquet":
+            return _parquet_rows(path, headings)
+        case ".jsonl":
+            return _jsonl_rows(path, headings)
+        case _:
+            return read_table(path, *headings)
+
+
 def _lines(path: str | Path) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells; the first line in lower case."""
     try:
@@ -55,3 +80,45 @@ def _lines(path: str | Path) -> Iterator[tuple[int, list[str]]]:
         raise PipelineError(f"{path}: cannot be read ({error.strerror})") from error
     except csv.Error as error:
         raise PipelineError(f"{path}: not a table ({error})") from error
+
+
+def _parquet_rows(path: Path, headings: tuple[str, ...]) -> Iterator[Row]:
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = [heading for heading in headings if heading not in file.schema_arrow.names]
+            if missing:
+                raise PipelineError(f"{path}: no column {', '.join(missing)}")
+            line = 0
+            for batch in file.iter_batches():
+                for cells in batch.to_pylist():
+                    line += 1
+                    yield _as_text(line, cells)
+    except (OSError, pa.ArrowException) as error:
+        raise PipelineError(f"{path}: not a readable Parquet file") from error
+
+
+def _jsonl_rows(path: Path, headings: tuple[str, ...]) -> Iterator[Row]:
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+            for line, text in enumerate(file, 1):
+                if text.strip():
+                    yield _json_row(line, text, headings)
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _json_row(line: int, text: str, headings: tuple[str, ...]) -> Row:
+    try:
+        cells = json.loads(text)
+    except (ValueError, RecursionError):
+        return Row(line, {}, "not JSON")
+    if not isinstance(cells, dict) or not cells.keys() >= set(headings):
+        return Row(line, {}, f"not a JSON object with {' and '.join(f'a {heading}' for heading in headings)}")
+    return _as_text(line, cells)
+
+
+def _as_text(line: int, cells: dict[str, Any]) -> Row:
+    """Cells as a table of text would hold them, so that one reading serves all forms."""
+    odd = [name for name, value in cells.items() if not isinstance(value, (str, int, float, NoneType))]
+    texts = {name: "" if value is None else str(value) for name, value in cells.items()}
+    return Row(line, texts, f"{', '.join(odd)}: neither text nor number" if odd else None)
