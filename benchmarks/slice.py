@@ -52,7 +52,7 @@ def measure(clip_file: Path, repeats: int) -> Iterator[tuple[str, float]]:
 
     clip, crop, fit_track = clip_of(clip_file), CropConfig(), FitTrack(FitConfig())
     crop_track, stamp = CropTrack(crop), FaceModelStamp.of(fit_track.face_model)
-    animate = Animate(fit_track.fitter.flame, MeshWarp(fit_track.fitter.flame.faces))
+    animate = Animate(fit_track.flame, MeshWarp(fit_track.flame.faces))
     with FindTracks(TrackConfig()) as find_tracks:
         tracked = find_tracks(clip)
         track = max(tracked.tracks, key=len)

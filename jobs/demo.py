@@ -41,7 +41,7 @@ def run(out: Path) -> str:
     with FindTracks(config.tracks) as find_tracks:
         portrait = read_portrait(source, find_tracks)
     astronaut = source_take(portrait, driver, config.crop, fit_track)
-    animate = Animate(fit_track.fitter.flame, load_model(ModelConfig(), fit_track.face_model))
+    animate = Animate(fit_track.flame, load_model(ModelConfig(), fit_track.face_model))
     write_animation(animation, astronaut, driver, animate, panels=True)
     return f"{summary}\n{overlay}: the fitted mesh on the driver's face\n{animation}: source, result, driver"
 

@@ -51,7 +51,7 @@ def run(config: ReenactConfig) -> str:
         portrait = read_portrait(config.source, find_tracks)
         driving = video_take(config.driving, find_tracks, config.crop, fit_track)
     source = source_take(portrait, driving, config.crop, fit_track)
-    animate = Animate(fit_track.fitter.flame, model)
+    animate = Animate(fit_track.flame, model)
     write_animation(config.out, source, driving, animate, panels=config.panels)
     return f"{config.out}: {len(driving.times)} frames"
 

@@ -27,15 +27,17 @@ class FitConfig:
 class FitTrack:
     """Track and its crops -> codes and vertices of its frames.
 
+    face_model, flame: what it fits.
     Raises FaceModelError on the worker that builds it, if the face model cannot be used.
     """
 
     def __init__(self, config: FitConfig) -> None:
         self.face_model = load_face_model(config.face_model) if config.face_model else load_generic_head()
-        self.fitter = LandmarkFitter(Flame(self.face_model).to(config.device), config.landmarks)
+        self.flame = Flame(self.face_model).to(config.device)
+        self._fitter = LandmarkFitter(self.flame, config.landmarks)
 
     def __call__(self, track: Track, crops: Crops) -> Fit:
-        result = self.fitter(
+        result = self._fitter(
             torch.from_numpy(crops.landmarks),
             torch.from_numpy(track.head_pose),
             crops.images.shape[1],
