@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline.atomic import atomic_path
 from pipeline.errors import PipelineError
+from pipeline.pieces import OtherConfigError, Pieces
 
 
 class MisuseError(PipelineError):
@@ -34,6 +37,22 @@ def new_folder(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise MisuseError(f"{path}: a file, not a folder; choose a new folder")
     _try_to_write(path / "dataset")
+
+
+def resumed_folder(path: Path, config: Mapping[str, Any]) -> Pieces:
+    """Make the folder, or go on in one that a run with the same options has begun.
+
+    config: the options that decide what is written, as JSON holds them.
+    Raise MisuseError, with the difference, if they are other ones, and if something else is in the folder.
+    """
+    pieces = Pieces(path)
+    if not pieces.begun:
+        new_folder(path)
+    try:
+        pieces.begin(config)
+    except OtherConfigError as error:
+        raise MisuseError(str(error)) from None
+    return pieces
 
 
 def _try_to_write(path: Path) -> None:

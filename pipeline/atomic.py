@@ -29,3 +29,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the folder itself may be no folder
             partial.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half written by `atomic_path`, in the folder and all below it."""
+    for partial in folder.rglob(".*.partial*"):
+        partial.unlink(missing_ok=True)
