@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -47,6 +48,15 @@ class TrackConfig:
             raise ValueError(f"min_face, min_frames, max_gap and max_roll (up to 180) must be positive: {self}")
 
 
+class Look(NamedTuple):
+    """What one frame shows. face: None where `lack` says why none in it can be part of a track. person: whose it is."""
+
+    frame: Frame
+    face: Face | None
+    lack: Reason | None
+    person: int
+
+
 class TrackedClip(NamedTuple):
     """What one clip gave: its tracks in order, how many frames it has, and the damage that ended it early, if any."""
 
@@ -72,37 +82,42 @@ class FindTracks:
     """
 
     def __init__(self, config: TrackConfig) -> None:
-        self._config = config
+        self.config = config
         self._follower = FaceFollower(patience=config.max_gap)
 
     def __call__(self, clip: Clip) -> TrackedClip:
         if clip.kind == Kind.PICTURE:
             (frame,) = read_clip(clip)
             return TrackedClip([self.still(clip, frame.image)], 1, None)
-        drafts: list[_Draft] = []
+        drafts: list[TrackDraft] = []
         lacks: Counter[Reason] = Counter()
         frames, size, fault = 0, (0, 0), None
-        cuts = SceneCuts()
-        self._follower.forget()
         try:
-            for frame in read_clip(clip):
-                frames, size = frames + 1, (frame.image.shape[1], frame.image.shape[0])
-                face = self._follow(frame, new_shot=cuts(frame.image))
-                lack = self._lack(face)
-                if face is None or lack is not None:
-                    lacks[lack or Reason.NO_FACE] += 1
+            for look in self.look(clip):
+                frames, size = frames + 1, (look.frame.image.shape[1], look.frame.image.shape[0])
+                if look.face is None:
+                    lacks[look.lack or Reason.NO_FACE] += 1
                     continue
-                if not drafts or not drafts[-1].goes_on(frame, self._follower.person, self._config.max_gap):
-                    drafts.append(_Draft(self._follower.person))
-                drafts[-1].add(frame, face)
+                if not drafts or not drafts[-1].goes_on(look, self.config.max_gap):
+                    drafts.append(TrackDraft(look.person))
+                drafts[-1].add(look.frame, look.face)
         except InputError as error:
             if not frames:
                 raise
             fault = error
-        kept = [draft for draft in drafts if len(draft.faces) >= self._config.min_frames]
+        kept = [draft for draft in drafts if len(draft) >= self.config.min_frames]
         if not kept:
-            raise fault or self._without_track(clip, frames, size, len(drafts), lacks)
+            raise fault or self.no_track(clip, frames, size, len(drafts), lacks)
         return TrackedClip([draft.track(clip, index, *size) for index, draft in enumerate(kept)], frames, fault)
+
+    def look(self, clip: Clip) -> Iterator[Look]:
+        """The clip's frames in order, each with the face that is followed. Raises what `read_clip` raises."""
+        cuts = SceneCuts()
+        self._follower.forget()
+        for frame in read_clip(clip):
+            face = self._follow(frame, new_shot=cuts(frame.image))
+            lack = self._lack(face)
+            yield Look(frame, None if lack else face, lack, self._follower.person)
 
     def still(self, clip: Clip, image: NDArray[np.uint8]) -> Track:
         """The largest face of one picture as a track of one frame at time 0, looked at until it rests.
@@ -116,7 +131,7 @@ class FindTracks:
         lack = self._lack(face)
         if face is None or lack is not None:
             raise InputError(lack or Reason.NO_FACE, f"{clip.path}: {self._said(lack or Reason.NO_FACE)}")
-        draft = _Draft(self._follower.person)
+        draft = TrackDraft(self._follower.person)
         draft.add(Frame(number=0, time=0.0, image=image), face)
         return draft.track(clip, 0, image.shape[1], image.shape[0])
 
@@ -134,30 +149,31 @@ class FindTracks:
         """Why this face, the follower's last, cannot be part of a track."""
         if face is None:
             return Reason.FACE_ROLLED if self._follower.turned else Reason.NO_FACE
-        if face.size < self._config.min_face:
+        if face.size < self.config.min_face:
             return Reason.FACE_TOO_SMALL
-        if abs(face.roll) > self._config.max_roll:
+        if abs(face.roll) > self.config.max_roll:
             return Reason.FACE_ROLLED
         return None
 
-    def _without_track(
+    def no_track(
         self, clip: Clip, frames: int, size: tuple[int, int], drafts: int, lacks: Counter[Reason]
     ) -> InputError:
-        if frames < self._config.min_frames:
-            return InputError(Reason.TOO_SHORT, f"{clip.path}: {frames} frames, fewer than {self._config.min_frames}")
+        """Why a clip has none. size: of its pictures. drafts: too short ones. lacks: of how many frames which."""
+        if frames < self.config.min_frames:
+            return InputError(Reason.TOO_SHORT, f"{clip.path}: {frames} frames, fewer than {self.config.min_frames}")
         if drafts:
-            return InputError(Reason.TOO_SHORT, f"{clip.path}: no face for {self._config.min_frames} frames on end")
+            return InputError(Reason.TOO_SHORT, f"{clip.path}: no face for {self.config.min_frames} frames on end")
         reason, count = lacks.most_common(1)[0]
-        if max(size) < self._config.min_face:  # whatever is in it, or nothing that the detector makes out
+        if max(size) < self.config.min_face:  # whatever is in it, or nothing that the detector makes out
             reason, count = Reason.FACE_TOO_SMALL, frames
         return InputError(reason, f"{clip.path}: {self._said(reason)} in {count} of {frames} frames")
 
     def _said(self, reason: Reason) -> str:
         match reason:
             case Reason.FACE_TOO_SMALL:
-                return f"the face is smaller than {self._config.min_face:g} pixels"
+                return f"the face is smaller than {self.config.min_face:g} pixels"
             case Reason.FACE_ROLLED:
-                return f"the face is turned by more than {self._config.max_roll:g} degrees in the picture"
+                return f"the face is turned by more than {self.config.max_roll:g} degrees in the picture"
             case _:
                 return "no face found"
 
@@ -199,17 +215,20 @@ def _is_in(box: NDArray[np.float64], face: Face) -> bool:
 
 
 @dataclass
-class _Draft:
-    """A track as it grows."""
+class TrackDraft:
+    """A track, or a piece of one, as it grows. person: whose faces they are."""
 
     person: int
     numbers: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     faces: list[Face] = field(default_factory=list)
 
-    def goes_on(self, frame: Frame, person: int, max_gap: float) -> bool:
-        """Whether a face of this person in this frame belongs to the track."""
-        return person == self.person and frame.time - self.times[-1] <= max_gap
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def goes_on(self, look: Look, max_gap: float) -> bool:
+        """Whether the face in a later frame belongs to the track."""
+        return look.person == self.person and look.frame.time - self.times[-1] <= max_gap
 
     def add(self, frame: Frame, face: Face) -> None:
         self.numbers.append(frame.number)
