@@ -134,6 +134,13 @@ def apply_edits(codes: Codes, edits: Iterable[Edit]) -> Codes:
     return edited
 
 
+def parameter_values(codes: Codes, name: str) -> Tensor:
+    """What an edit of each part of a parameter would set: (B, parts), degrees for angles."""
+    parameter = PARAMETERS[name]
+    columns = getattr(codes, parameter.field)[:, parameter.columns]
+    return axis_angle_to_degrees(columns.double()).to(columns) if parameter.angles else columns
+
+
 def axis_angle_to_degrees(vector: Tensor) -> Tensor:
     """Axis-angle radians (B, 3) -> yaw, pitch, roll in degrees (B, 3); pitch within -90..90.
 

@@ -16,6 +16,7 @@ from fit_deca.editing import (
     apply_edits,
     axis_angle_to_degrees,
     degrees_to_axis_angle,
+    parameter_values,
     parse_edits,
     preset_animation,
     set_angle,
@@ -118,6 +119,14 @@ def test_later_edits_build_on_earlier_ones() -> None:
     _, after = edited("shape 0 1 shape 0 -1 jaw_pose yaw 4 jaw_pose pitch 5 jaw_pose roll 6")
     assert after.shape[0, 0] == -1
     torch.testing.assert_close(axis_angle_to_degrees(after.pose[:, 3:]), torch.tensor([[4.0, 5, 6]]))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_parameters_values_are_those_its_edits_set(name: str) -> None:
+    values = {part: 1.5 - 0.01 * number for number, part in enumerate(PARAMETERS[name].parts)}
+    after = apply_edits(drawn_codes(2), [Edit(name, part, value) for part, value in values.items()])
+    expected = torch.tensor(list(values.values())).expand(2, -1)
+    torch.testing.assert_close(parameter_values(after, name), expected, rtol=0, atol=1e-5)
 
 
 def test_any_blanks_separate_words_and_none_are_no_edit() -> None:

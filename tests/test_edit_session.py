@@ -1,0 +1,198 @@
+"""A portrait under edits: the mesh is FLAME's, states come and go, files hold what is seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+import torch
+from torch import Tensor
+from toy_flame import CHIN, JAW, LEFT_PUPIL, LIFTED_BY_SHAPE, RIGHT_CHEEK, THROAT, toy_model
+
+from fit_deca.camera import project_orthographic
+from fit_deca.codes import CODE_SIZES, Codes
+from fit_deca.editing import apply_edits, parse_edits, preset_animation
+from fit_deca.flame import Flame
+from pipeline.edit_file import read_performance
+from pipeline.edit_session import DrawEdits, EditSession
+from pipeline.errors import PipelineError
+from pipeline.render import Take, retarget
+from pipeline.shards import FaceModelStamp
+
+SIZE = 16
+HEAD = FaceModelStamp.of(toy_model())
+FLAME = Flame(toy_model())
+RECOVER = torch.tensor([[SIZE / 2, 0, SIZE / 2], [0, SIZE / 2, SIZE / 2], [0, 0, 1]])
+
+
+class RemembersMeshes:
+    """A model that returns the source, and keeps the meshes it was asked for."""
+
+    def encode(self, image: Tensor, vertices: Tensor) -> Tensor:
+        self.source = vertices
+        self.driving: list[Tensor] = []
+        return image
+
+    def animate(self, source: Tensor, driving: Tensor) -> Tensor:
+        self.driving += driving
+        return source.expand(len(driving), -1, -1, -1)
+
+
+@pytest.fixture
+def source() -> Take:
+    codes = Codes(*(torch.zeros(1, size) for size in CODE_SIZES.values()))
+    codes.camera[:] = torch.tensor([0.15, 0, -3])
+    rng = np.random.default_rng(0)
+    return Take(
+        times=np.zeros(1),
+        images=rng.integers(0, 256, (1, SIZE, SIZE, 3), np.uint8),
+        codes=codes,
+        recover=RECOVER.double()[None].numpy(),
+        vertices=retarget(FLAME, codes, codes, RECOVER[None]).numpy(),
+    )
+
+
+@pytest.fixture
+def model() -> RemembersMeshes:
+    return RemembersMeshes()
+
+
+@pytest.fixture
+def session(source: Take, model: RemembersMeshes) -> EditSession:
+    return EditSession(DrawEdits(source, FLAME, model), HEAD)
+
+
+def edit(session: EditSession, line: str, *, amend: bool = False) -> None:
+    session.apply(parse_edits(line), amend=amend)
+
+
+def test_the_mesh_after_an_edit_is_flames(session: EditSession, model: RemembersMeshes, source: Take) -> None:
+    line = f"shape {LIFTED_BY_SHAPE} 1.5 exp 3 -1 global_pose yaw -10 jaw_pose pitch 5 leye_pose yaw 20 cam scale 0.1"
+    edit(session, line)
+    session.panels()
+    codes = apply_edits(source.codes, parse_edits(line))
+    plane = project_orthographic(FLAME(codes), codes.camera)[0]  # -1..1 over the whole picture: NDC
+    torch.testing.assert_close(model.driving[0][:, :2], plane[:, :2])
+    torch.testing.assert_close(model.driving[0][:, 2], plane[:, 2] * SIZE / 2)
+
+
+def test_without_an_edit_the_mesh_is_the_sources(session: EditSession, model: RemembersMeshes) -> None:
+    session.panels()
+    torch.testing.assert_close(model.driving[0], model.source)
+
+
+def test_shape_jaw_and_eyes_move_their_own_vertices(session: EditSession, model: RemembersMeshes) -> None:
+    for line, vertices in (
+        (f"shape {LIFTED_BY_SHAPE} 1", {JAW, CHIN}),
+        ("jaw_pose pitch 10", {CHIN, THROAT, RIGHT_CHEEK}),  # the cheek by its corrective
+        ("leye_pose yaw 20", {LEFT_PUPIL}),
+    ):
+        session.reset()
+        edit(session, line)
+        session.panels()
+        moved = (model.driving[-1] - model.source).abs().amax(1) > 1e-4
+        assert set(moved.nonzero().flatten().tolist()) == vertices, line
+
+
+def test_panels_are_four_pictures_side_by_side(session: EditSession, source: Take, tmp_path: Path) -> None:
+    edit(session, "global_pose yaw 40")
+    panels = session.panels()
+    assert (panels.source == source.images[0]).all()
+    assert (panels.result == source.images[0]).all()  # what this model returns
+    assert panels.source_mesh.any()
+    assert (panels.source_mesh != panels.result_mesh).any()
+    session.write_picture(tmp_path / "out.jpg")
+    picture = simplejpeg.decode_jpeg((tmp_path / "out.jpg").read_bytes())
+    assert picture.shape == (SIZE, 4 * SIZE, 3)
+    assert np.abs(picture.astype(int) - panels.side_by_side()).mean() < 8
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jpg"]
+
+
+def test_rows_beyond_a_batch_come_in_order(source: Take, model: RemembersMeshes) -> None:
+    codes = preset_animation(source.codes, "jaw")
+    assert len(list(DrawEdits(source, FLAME, model, batch=7)(codes))) == 480
+    expected = retarget(FLAME, codes, codes, RECOVER.expand(480, 3, 3))
+    torch.testing.assert_close(torch.stack(model.driving)[..., 2], expected[..., 2])
+
+
+def scales(session: EditSession) -> float:
+    return round(session.codes.camera[0, 0].item(), 6)
+
+
+def test_changes_are_undone_and_redone_in_order(session: EditSession) -> None:
+    edit(session, "cam scale 1")
+    edit(session, "cam scale 2")
+    session.reset()
+    seen = [scales(session)]
+    for step in (session.undo, session.undo, session.undo, session.redo, session.redo, session.redo):
+        step()
+        seen.append(scales(session))
+    assert seen == [0.15, 2, 1, 0.15, 1, 2, 0.15]
+
+
+def test_nothing_to_undo_or_redo_is_said_and_changes_nothing(session: EditSession) -> None:
+    assert (session.can_undo, session.can_redo) == (False, False)
+    with pytest.raises(PipelineError, match="nothing to undo"):
+        session.undo()
+    with pytest.raises(PipelineError, match="nothing to redo"):
+        session.redo()
+    assert scales(session) == 0.15
+
+
+def test_a_change_after_undo_takes_the_place_of_what_was_undone(session: EditSession) -> None:
+    edit(session, "cam scale 1")
+    edit(session, "cam scale 2")
+    session.undo()
+    edit(session, "cam scale 3")
+    assert not session.can_redo
+    session.undo()
+    assert scales(session) == 1
+
+
+def test_an_amended_change_is_undone_as_one_and_keeps_what_came_before(session: EditSession) -> None:
+    edit(session, "cam tx 7")
+    edit(session, "cam scale 1")
+    edit(session, "cam scale 2", amend=True)
+    edit(session, "cam scale 3", amend=True)
+    assert (scales(session), session.codes.camera[0, 1]) == (3, 7)
+    session.undo()
+    assert (scales(session), session.codes.camera[0, 1]) == (0.15, 7)
+
+
+def test_amending_at_the_start_is_a_change(session: EditSession) -> None:
+    edit(session, "cam scale 1", amend=True)
+    session.undo()
+    assert scales(session) == 0.15
+
+
+def test_saved_codes_come_back_as_one_change(session: EditSession, tmp_path: Path) -> None:
+    edit(session, "cam scale 3 exp 0 1")
+    wanted = session.codes.flat()
+    session.save(tmp_path / "codes.npz")
+    session.reset()
+    session.load(tmp_path / "codes.npz")
+    assert torch.equal(session.codes.flat(), wanted)
+    session.undo()
+    assert scales(session) == 0.15
+
+
+def test_a_saved_animation_drives_and_is_not_loaded(session: EditSession, tmp_path: Path) -> None:
+    frames = preset_animation(session.codes, "exp")
+    session.save(tmp_path / "codes.npz", frames)
+    performance = read_performance(tmp_path / "codes.npz", HEAD)
+    assert torch.equal(performance.codes.flat(), frames.flat())
+    np.testing.assert_allclose(np.diff(performance.times), 0.04)
+    with pytest.raises(PipelineError, match=r"codes\.npz: holds 160 frames"):
+        session.load(tmp_path / "codes.npz")
+    assert not session.can_undo
+
+
+def test_codes_of_another_face_model_are_not_loaded(session: EditSession, tmp_path: Path) -> None:
+    session.save(tmp_path / "codes.npz")
+    other = EditSession(session.draw, replace(HEAD, hash="b" * 64))
+    with pytest.raises(PipelineError, match="made with the face model toy"):
+        other.load(tmp_path / "codes.npz")
+    assert not other.can_undo
