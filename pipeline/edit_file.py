@@ -12,7 +12,6 @@ An `.npz` that numpy reads without this project:
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +24,12 @@ from fit_deca.flame import Flame
 from pipeline.atomic import atomic_path
 from pipeline.dataset import refuse_mix
 from pipeline.errors import PipelineError
+from pipeline.performance import Performance
 from pipeline.render import Take, retarget
 from pipeline.shaded import draw_shaded
 from pipeline.shards import FaceModelStamp
 
 SUFFIX = ".npz"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Performance:
-    """What a face does at T moments: `Take` without pictures and mesh.
-
-    times: (T,) float64 seconds. codes: batch of T. recover: (T, 3, 3) float64, the camera's plane -> pixels of
-    pictures `size` pixels wide and high. face_model: what gives the codes their meaning.
-    """
-
-    times: NDArray[np.float64]
-    codes: Codes
-    recover: NDArray[np.float64]
-    size: int
-    face_model: FaceModelStamp
 
 
 def write_performance(path: Path, performance: Performance) -> None:

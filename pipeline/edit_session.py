@@ -16,8 +16,9 @@ from fit_deca.editing import Edit, apply_edits
 from fit_deca.flame import Flame
 from gdpw.geometry import pixels_to_ndc
 from pipeline.atomic import atomic_path
-from pipeline.edit_file import Performance, read_performance, write_performance
+from pipeline.edit_file import read_performance, write_performance
 from pipeline.errors import PipelineError
+from pipeline.performance import Performance
 from pipeline.render import Animator, Take, retarget
 from pipeline.shaded import draw_shaded
 from pipeline.shards import FaceModelStamp

@@ -13,8 +13,9 @@ from toy_flame import toy_model
 
 from fit_deca.codes import CODE_SIZES, Codes
 from fit_deca.flame import Flame
-from pipeline.edit_file import Performance, perform, read_performance, write_performance
+from pipeline.edit_file import perform, read_performance, write_performance
 from pipeline.errors import PipelineError
+from pipeline.performance import Performance
 from pipeline.render import retarget
 from pipeline.shards import FaceModelStamp
 
