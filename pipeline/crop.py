@@ -140,15 +140,25 @@ def warp_picture(image: NDArray[np.uint8], matrix: NDArray[np.float64], width: i
 
 
 def track_window(landmarks: NDArray[Any]) -> Window:
-    """The fixed square of a track, from (T, 478, 2 or more) MediaPipe points in clip pixels.
+    """The fixed square of a track, from (T, 478, 2 or more) MediaPipe points in clip pixels; see `window_around`."""
+    return window_around(frame_boxes(landmarks))
+
+
+def frame_boxes(landmarks: NDArray[Any]) -> NDArray[np.float64]:
+    """Left, top, right and bottom (T, 4) of each frame's face, from (T, 478, 2 or more) MediaPipe points."""
+    points = landmarks[:, LANDMARKS_68, :2].astype(np.float64)
+    return np.concatenate([points.min(1), points.max(1)], axis=1)
+
+
+def window_around(boxes: NDArray[np.float64]) -> Window:
+    """The fixed square of a track whose faces have these `frame_boxes` (T, 4).
 
     It is framed like the published final crop (1.35 of the base, 3/5 above the centre) around the box in which the
     face stays: first and last percentile of each side over the frames, so that single stray frames do not count. Where
     the face wanders so far that this square would not hold that box and 5 % around it, the square is larger.
     """
-    points = landmarks[:, LANDMARKS_68, :2].astype(np.float64)
-    left, top = np.quantile(points.min(1), 0.01, axis=0)
-    right, bottom = np.quantile(points.max(1), 0.99, axis=0)
+    left, top = np.quantile(boxes[:, :2], 0.01, axis=0)
+    right, bottom = np.quantile(boxes[:, 2:], 0.99, axis=0)
     base, x, y = _base_and_centre(FaceBox(left, right, top, bottom))
     side = math.ceil(max(base * 1.35, 1.1 * (right - left), 1.1 * (bottom - top) / 2 / (2 / 5)))
     return Window(round(x - side / 2), round(y - side * 3 / 5), side)
