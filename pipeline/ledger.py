@@ -60,6 +60,11 @@ _SKIPPED = {
 }
 
 
+def status_of(reason: Reason) -> Status:
+    """How an input ended that gave nothing for this reason."""
+    return Status.SKIPPED if reason in _SKIPPED else Status.FAILED
+
+
 @dataclass(frozen=True, kw_only=True)
 class ManifestRow:
     """One track of T frames.
@@ -99,7 +104,7 @@ class LedgerRow:
     @classmethod
     def of(cls, path: str, fault: InputError | None, *, tracks: int, frames: int, seconds: float) -> LedgerRow:
         """What became of an input. A fault beside tracks is damage that ended the input early."""
-        without = Status.SKIPPED if fault and fault.reason in _SKIPPED else Status.FAILED
+        without = status_of(fault.reason) if fault else Status.FAILED
         return cls(
             input=path,
             status=Status.DONE if tracks else without,
@@ -113,22 +118,22 @@ class LedgerRow:
 
 def write_manifest(rows: Iterable[ManifestRow], folder: Path) -> None:
     """Write `folder`/manifest.parquet, whole or not at all."""
-    _write([asdict(row) for row in rows], _MANIFEST_SCHEMA, folder / MANIFEST)
+    write_rows([asdict(row) for row in rows], _MANIFEST_SCHEMA, folder / MANIFEST)
 
 
 def read_manifest(folder: Path) -> list[ManifestRow]:
     """Rows in the order of the samples. Raises PipelineError where there is no manifest."""
-    return [ManifestRow(**row) for row in _read(folder / MANIFEST)]
+    return [ManifestRow(**row) for row in read_rows(folder / MANIFEST)]
 
 
 def write_ledger(rows: Iterable[LedgerRow], folder: Path) -> None:
     """Write `folder`/ledger.parquet, whole or not at all."""
-    _write([asdict(row) for row in rows], _LEDGER_SCHEMA, folder / LEDGER)
+    write_rows([asdict(row) for row in rows], _LEDGER_SCHEMA, folder / LEDGER)
 
 
 def read_ledger(folder: Path) -> list[LedgerRow]:
     """Rows in the order of the inputs. Raises PipelineError where there is no ledger."""
-    rows = _read(folder / LEDGER)
+    rows = read_rows(folder / LEDGER)
     return [
         LedgerRow(**{**row, "status": Status(row["status"]), "reason": row["reason"] and Reason(row["reason"])})
         for row in rows
@@ -140,13 +145,15 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _write(rows: list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
+def write_rows(rows: list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
+    """Write a table, whole or not at all; texts become printable."""
     clean = [{name: printable(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows]
     with atomic_path(path) as partial:
         pq.write_table(pa.Table.from_pylist(clean, schema=schema), partial)
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read such a table. Raises PipelineError where there is none."""
     try:
         return pq.read_table(path).to_pylist()
     except (OSError, pa.ArrowInvalid) as error:
