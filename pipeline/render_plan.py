@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from pipeline.errors import Fault, InputError, PipelineError, Reason
+from pipeline.keys import track_prefix
+from pipeline.ledger import read_manifest
 from pipeline.media import find_media, kind_of, stem_of
 from pipeline.records import Kind
 from pipeline.tables import read_rows
@@ -86,6 +88,9 @@ class Pairing:
         return (divmod(number, drivings) for number in chosen)
 
 
+ALL = Pairing("all")
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """An input and what it is called in the names of the results."""
@@ -128,6 +133,29 @@ def pair_jobs(sources: Path, drivings: Path, pairing: Pairing) -> RenderPlan:
     animated = find_sources(sources)
     driving = _find(drivings, DRIVES, "video or folder of frames")
     return _paired(animated, driving, pairing)
+
+
+def dataset_jobs(dataset: Path, sources: Path | None = None, pairing: Pairing = ALL) -> RenderPlan:
+    """Jobs that every track of a dataset drives: the stills in `sources`, or, without them, its own first frame.
+
+    Raises PipelineError where the dataset cannot be read or has no track, there is no still, or the pairing does not
+    fit.
+    """
+    tracks = read_manifest(dataset)
+    if not tracks:
+        raise PipelineError(f"{dataset}: no track in it")
+    places = [track_prefix(row.identity, row.video, row.clip, row.track).rstrip("/") for row in tracks]
+    drivings = [f"{dataset}::{place}" for place in places]
+    clips = [f"{row.video}_{row.clip}_{row.track}" for row in tracks]
+    if sources is not None:
+        named = [Named(name, f"{row.identity}_{clip}") for name, row, clip in zip(drivings, tracks, clips, strict=True)]
+        return _paired(find_sources(sources), named, pairing)
+    names = _Names()
+    jobs = [
+        RenderJob(source=f"{driving}@{row.numbers[0]}", driving=driving, output=names.free(row.identity, clip))
+        for driving, row, clip in zip(drivings, tracks, clips, strict=True)
+    ]
+    return RenderPlan(jobs, [])
 
 
 def find_sources(sources: Path) -> list[Named]:

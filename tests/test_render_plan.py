@@ -8,9 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from synthetic_dataset import MadeTrack, write_dataset
 
 from pipeline.errors import PipelineError, Reason
-from pipeline.render_plan import Pairing, RenderJob, list_jobs, pair_jobs
+from pipeline.render_plan import Pairing, RenderJob, dataset_jobs, list_jobs, pair_jobs
 
 
 @pytest.fixture
@@ -172,3 +173,18 @@ def test_nothing_to_pair_is_told(footage: Path) -> None:
         pair_jobs(footage / "faces", footage / "faces", Pairing("all"))
     with pytest.raises(PipelineError, match="no such file or folder"):
         pair_jobs(footage / "gone", footage / "clips", Pairing("all"))
+
+
+def test_every_track_of_a_dataset_drives_its_own_first_frame_or_each_source(footage: Path) -> None:
+    dataset = write_dataset(footage / "ds", [MadeTrack("ann b.", "x/1"), MadeTrack("bob", track=1)])
+    plan = dataset_jobs(dataset)
+    assert [(job.source, job.driving, job.output) for job in plan.jobs] == [
+        (f"{dataset}::ann%20b%2E/video/x%2F1/0@0", f"{dataset}::ann%20b%2E/video/x%2F1/0", "ann b/video_x_1_0.mp4"),
+        (f"{dataset}::bob/video/clip/1@0", f"{dataset}::bob/video/clip/1", "bob/video_clip_1.mp4"),
+    ]
+    assert [job.output for job in dataset_jobs(dataset, footage / "faces/ann.png").jobs] == [
+        "ann/ann b._video_x_1_0.mp4",
+        "ann/bob_video_clip_1.mp4",
+    ]
+    with pytest.raises(PipelineError, match="no readable table"):
+        dataset_jobs(footage)
