@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,19 @@ DESCRIPTION = "dataset.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A dataset to read. config: the options that made it. tracks: its manifest."""
+    """A dataset to read. config: the options that made it."""
 
     folder: Path
     face_model: FaceModelStamp
     config: dict[str, Any]
-    tracks: list[ManifestRow]
+
+    @cached_property
+    def tracks(self) -> list[ManifestRow]:
+        """Its manifest, read when first asked for: millions of rows are better read by `pipeline.track_index`.
+
+        Raises PipelineError where there is none.
+        """
+        return read_manifest(self.folder)
 
     def read_track(self, identity: str, video: str, clip: str, track: int) -> list[Sample]:
         """The track's samples in the order of its frames. Raises PipelineError if the dataset has no such track."""
@@ -65,7 +73,7 @@ def open_dataset(folder: Path, face_model: FaceModelStamp | None = None) -> Data
         raise PipelineError(f"{folder}: not a dataset that preprocess made (no usable {DESCRIPTION})") from error
     if face_model:
         refuse_mix(folder, stored, face_model)
-    return Dataset(folder=folder, face_model=stored, config=config, tracks=read_manifest(folder))
+    return Dataset(folder=folder, face_model=stored, config=config)
 
 
 def write_description(folder: Path, face_model: FaceModelStamp, config: dict[str, Any]) -> None:
