@@ -23,6 +23,8 @@ class Reason(StrEnum):
     BAD_ANNOTATION = "bad_annotation"
     MISSING_VIDEO = "missing_video"
     WORKER_DIED = "worker_died"
+    UNEXPECTED = "unexpected"
+    """An error in this program."""
 
 
 class PipelineError(Exception):

@@ -1,0 +1,52 @@
+"""Where stages run: a Ray of this process's own, or one that runs already."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_DEDUP_LOGS": "0",
+}
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+"""Workers are processes, one a core, and sums in one thread come out the same whatever the number of cores."""
+
+
+@contextmanager
+def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int]:
+    """Ray for the length of the block; gives the number of its CPUs, at least 1.
+
+    address: of a cluster that runs ("auto", "ray://..."); None starts Ray on this machine and stops it afterwards.
+    cpus: how many that may use; None for all that this process may run on. Within a Ray that this process is connected
+    to already, that one is used and left alone.
+    Ray's own messages stay in its log files.
+    """
+    os.environ |= _QUIET
+    import ray
+
+    own = not ray.is_initialized()
+    if own:
+        ray.init(
+            address=address or "local",
+            num_cpus=None if address else cpus or _cores(),
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.FATAL,
+            runtime_env={"env_vars": _ONE_THREAD},
+        )
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.FATAL)
+    try:
+        yield max(int(ray.cluster_resources().get("CPU", 1)), 1)
+    finally:
+        if own:
+            ray.shutdown()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,162 @@
+"""Stages on Ray Data: a plain class and its config become a pool of workers, and nothing that happens there is lost.
+
+A stage knows nothing of Ray. It is built from its config on its worker and called with one value: what it returns is
+handed on, and where it is a generator, each value that it yields. Values travel with the key of the item that they come
+from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+import ray
+from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
+
+from pipeline.errors import PipelineError, Reason
+from pipeline.threads import limit_threads
+
+RETRIES = 2
+"""How often an item is tried again whose worker died with it."""
+_BLOCK_BYTES = 16 << 20
+_WAVE = 10_000
+"""Items that Ray Data plans at once: what its driver remembers of each would fill the memory in a run of millions."""
+
+Row = dict[str, Any]
+
+
+class Failed(NamedTuple):
+    """What an item became that no stage foresaw: unexpected, or worker_died."""
+
+    reason: Reason
+    message: str
+
+
+class TooManyFailedError(PipelineError):
+    """More items failed than the user accepts."""
+
+
+@dataclass
+class FailureLimit:
+    """Stops a run with too many failures. most: how many are accepted; None for any number."""
+
+    most: int | None = None
+    count: int = 0
+
+    def failed(self, message: str) -> None:
+        """Count a failure. Raises TooManyFailedError past the limit."""
+        self.count += 1
+        if self.most is not None and self.count > self.most:
+            raise TooManyFailedError(f"stopped after {self.count} failed inputs (--max-failed {self.most}): {message}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayStage:
+    """A stage, and what one worker of its pool asks for.
+
+    stage: built as `stage(config)`, both picklable. num_cpus: share of a core; with all stages of a graph together at
+    most 1, one core suffices for a worker of each. num_gpus: share of a GPU.
+    """
+
+    stage: Callable[[Any], Callable[[Any], Any]]
+    config: Any
+    num_cpus: float
+    num_gpus: float = 0.0
+
+
+def run_stages(
+    items: Iterable[tuple[str, Any]],
+    stages: Sequence[RayStage],
+    *,
+    workers: int,
+    bytes_in_flight: int = 1 << 29,
+    limit: FailureLimit | None = None,
+) -> Iterator[tuple[str, Any]]:
+    """Send items (key and value) through the stages; yields key and value of what comes out, in no order.
+
+    An exception in a stage gives `Failed` in place of the item, which no later stage sees. An item whose worker dies is
+    tried again `RETRIES` times, and then is `Failed` too.
+    workers: of each stage. bytes_in_flight: of values between stages, beyond which earlier stages wait for later ones.
+    Needs a `cluster`. Raises TooManyFailedError when more than `limit` failed.
+    """
+    share = min(1.0, ray.cluster_resources().get("CPU", 1) / workers)
+    attempts = _Attempts.options(num_cpus=0).remote()  # type: ignore[attr-defined]
+    items = iter(items)
+    while wave := list(islice(items, max(_WAVE, 10 * workers))):
+        rows = [{"key": key, "value": pickle.dumps(value)} for key, value in wave]
+        data = _dataset(rows, bytes_in_flight)
+        for number, stage in enumerate(stages):
+            data = data.flat_map(
+                _Worker,
+                fn_constructor_args=(stage.stage, stage.config, number, attempts),
+                compute=ActorPoolStrategy(size=min(workers, len(wave)), max_tasks_in_flight_per_actor=2),
+                num_cpus=stage.num_cpus * share,
+                num_gpus=stage.num_gpus or None,
+            )
+        for row in data.iter_rows():
+            value = pickle.loads(row["value"])
+            if limit and isinstance(value, Failed):
+                limit.failed(value.message)
+            yield row["key"], value
+
+
+def _dataset(rows: list[Row], bytes_in_flight: int) -> ray.data.Dataset:
+    """A block a row, so that a worker's death costs one item only."""
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.target_max_block_size = _BLOCK_BYTES
+    context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=bytes_in_flight)
+    return ray.data.from_items(rows, override_num_blocks=len(rows))
+
+
+class _Worker:
+    """A stage in its actor."""
+
+    def __init__(self, stage: Callable[[Any], Callable[[Any], Any]], config: Any, number: int, attempts: Any) -> None:
+        limit_threads(1)
+        self._stage = stage(config)
+        self._number, self._attempts = number, attempts
+
+    def __call__(self, row: Row) -> Iterator[Row]:
+        key, value = row["key"], pickle.loads(row["value"])
+        attempt = (self._number, key, hashlib.blake2b(row["value"], digest_size=8).digest())
+        for result in [value] if isinstance(value, Failed) else self._results(key, value, attempt):
+            yield {"key": key, "value": pickle.dumps(result)}
+
+    def _results(self, key: str, value: Any, attempt: tuple[Any, ...]) -> Iterator[Any]:
+        """What the stage makes of a value. The one place where any exception is caught: it belongs to this item."""
+        deaths = ray.get(self._attempts.begin.remote(attempt))
+        if deaths > RETRIES:
+            yield Failed(Reason.WORKER_DIED, f"{key}: its worker died {deaths} times")
+            return
+        try:
+            result = self._stage(value)
+            yield from result if isinstance(result, Iterator) else [result]
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{where.filename}:{where.lineno}"
+            yield Failed(Reason.UNEXPECTED, f"{key}: unexpected {type(error).__name__}: {error} ({place})")
+        ray.get(self._attempts.end.remote(attempt))
+
+
+@ray.remote
+class _Attempts:
+    """Which items are being worked on, and how often each was begun before without an end."""
+
+    def __init__(self) -> None:
+        self._begun: Counter[tuple[Any, ...]] = Counter()
+
+    def begin(self, attempt: tuple[Any, ...]) -> int:
+        """Returns how many workers died with it."""
+        self._begun[attempt] += 1
+        return self._begun[attempt] - 1
+
+    def end(self, attempt: tuple[Any, ...]) -> None:
+        del self._begun[attempt]

@@ -1,0 +1,144 @@
+"""Stages on Ray: nothing that happens to a worker loses an item, and one core is enough for a graph."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import ray
+
+from jobs.cluster import cluster
+from jobs.ray_stage import RETRIES, Failed, FailureLimit, RayStage, TooManyFailedError, run_stages
+from pipeline.errors import Reason
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """which: the number with which something happens. folder: where attempts leave a mark."""
+
+    which: int
+    folder: Path
+
+
+class Count:
+    """n -> n times n."""
+
+    def __init__(self, config: None) -> None:
+        pass
+
+    def __call__(self, number: int) -> Iterator[int]:
+        for _ in range(number):
+            yield number
+
+
+class Double:
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def __call__(self, number: int) -> int:
+        return self.factor * number
+
+
+class Raise:
+    def __init__(self, trouble: Trouble) -> None:
+        self.trouble = trouble
+
+    def __call__(self, number: int) -> int:
+        if number == self.trouble.which:
+            raise ZeroDivisionError("no such thing")
+        return number
+
+
+class Die:
+    """Takes its worker with it, the first `deaths` times that it sees the number."""
+
+    deaths = 1000
+
+    def __init__(self, trouble: Trouble) -> None:
+        self.trouble = trouble
+
+    def __call__(self, number: int) -> int:
+        if number == self.trouble.which:
+            attempts = len(list(self.trouble.folder.iterdir()))
+            if attempts < self.deaths:
+                (self.trouble.folder / str(attempts)).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+
+class DieOnce(Die):
+    deaths = 1
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_core() -> Iterator[None]:
+    paths = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))
+    ray.init(
+        num_cpus=1,
+        address="local",
+        object_store_memory=200e6,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": paths}},
+    )
+    yield
+    ray.shutdown()
+
+
+def items(count: int) -> list[tuple[str, int]]:
+    return [(f"item {number}", number) for number in range(count)]
+
+
+def test_a_graph_of_four_stages_runs_on_one_core_with_more_workers_than_that() -> None:
+    stages = [RayStage(stage=Double, config=2, num_cpus=0.25) for _ in range(4)]
+    assert sorted(run_stages(items(8), stages, workers=2)) == [(key, 16 * number) for key, number in items(8)]
+
+
+def test_a_generator_gives_a_row_for_each_value_and_none_for_none() -> None:
+    stages = [RayStage(stage=Count, config=None, num_cpus=0.5), RayStage(stage=Double, config=10, num_cpus=0.5)]
+    results = sorted(run_stages(items(4), stages, workers=1))
+    assert results == [("item 1", 10), *[("item 2", 20)] * 2, *[("item 3", 30)] * 3]
+
+
+def test_an_exception_is_the_failure_of_its_item_alone(tmp_path: Path) -> None:
+    stages = [
+        RayStage(stage=Raise, config=Trouble(2, tmp_path), num_cpus=0.5),
+        RayStage(stage=Double, config=2, num_cpus=0.5),
+    ]
+    results = dict(run_stages(items(4), stages, workers=1))
+    failed = results.pop("item 2")
+    assert results == {"item 0": 0, "item 1": 2, "item 3": 6}
+    assert isinstance(failed, Failed)
+    assert failed.reason == Reason.UNEXPECTED
+    assert failed.message.startswith("item 2: unexpected ZeroDivisionError: no such thing (")
+
+
+def test_an_item_that_kills_every_worker_is_given_up_after_the_stated_retries(tmp_path: Path) -> None:
+    stages = [RayStage(stage=Die, config=Trouble(1, tmp_path), num_cpus=0.5)]
+    results = dict(run_stages(items(3), stages, workers=1))
+    assert results["item 1"] == Failed(Reason.WORKER_DIED, f"item 1: its worker died {RETRIES + 1} times")
+    assert (results["item 0"], results["item 2"]) == (0, 2)
+    assert len(list(tmp_path.iterdir())) == RETRIES + 1
+
+
+def test_an_item_whose_worker_died_once_comes_out_once(tmp_path: Path) -> None:
+    stages = [RayStage(stage=DieOnce, config=Trouble(1, tmp_path), num_cpus=0.5)]
+    assert sorted(run_stages(items(3), stages, workers=1)) == items(3)
+
+
+def test_more_failures_than_accepted_stop_the_run(tmp_path: Path) -> None:
+    stages = [RayStage(stage=Raise, config=Trouble(0, tmp_path), num_cpus=0.5)]
+    same = [(str(number), 0) for number in range(5)]
+    assert len(list(run_stages(same, stages, workers=1, limit=FailureLimit(most=5)))) == 5
+    with pytest.raises(TooManyFailedError, match=r"stopped after 2 failed inputs \(--max-failed 1\)"):
+        list(run_stages(same, stages, workers=1, limit=FailureLimit(most=1)))
+
+
+def test_a_cluster_within_another_leaves_it_alone() -> None:
+    with cluster() as cpus:
+        assert cpus == 1
+    assert ray.is_initialized()
