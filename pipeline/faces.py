@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from itertools import count
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -88,6 +90,10 @@ def same_place(a: Face, b: Face) -> bool:
     return shared > (_area(a) + _area(b) - shared) / 3
 
 
+def _is_among(faces: Sequence[Face], face: Face) -> bool:
+    return any(same_place(face, other) for other in faces)
+
+
 def _area(face: Face) -> float:
     left, top, right, bottom = face.box
     return (right - left) * (bottom - top)
@@ -125,8 +131,11 @@ class FaceFinder:
     def __init__(self) -> None:
         self._landmarker = FaceLandmarker(faces=4)
 
-    def __call__(self, image: NDArray[np.uint8], *, tiles: bool = True) -> list[Face]:
-        """Faces in pixels of the (H, W, 3) picture, largest first; tiles only where the whole picture shows none."""
+    def __call__(self, image: NDArray[np.uint8], *, tiles: bool = True, besides: Sequence[Face] = ()) -> list[Face]:
+        """Faces in pixels of the (H, W, 3) picture, largest first; tiles only where the whole picture shows none.
+
+        besides: faces that are known and not meant.
+        """
         height, width = image.shape[:2]
         side = min(height, width)
         levels = [[Window(0, 0, max(height, width))]]
@@ -134,6 +143,7 @@ class FaceFinder:
             levels += [_tiles(width, height, side // parts) for parts in (1, 2, 4) if side // parts >= 64]
         for windows in levels:
             faces = [face for window in windows for face in self.look(image, window)]
+            faces = [face for face in faces if not _is_among(besides, face)]
             if faces:
                 return _distinct(faces)
         return []
@@ -168,12 +178,14 @@ class FaceFollower:
     searched at once. Of several faces the largest is taken; a person once taken is left for another only after
     `patience` seconds without a sight, at a new shot, or where the face looks unlike the one before.
 
-    person: number of the person that was followed last, counted from 0 over the life of the follower.
+    numbers: where the numbers of people come from; counted from 0 without one.
+    person: number of the person that was followed last.
     turned: whether the last search found a face in the picture when it was turned, but none upright.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, numbers: Iterator[int] | None = None) -> None:
         self.person = -1
+        self._numbers = numbers or count()
         self._patience = patience
         self._finder = FaceFinder()
         self._strict = FaceLandmarker(confidence=_CONFIDENCE)
@@ -183,16 +195,26 @@ class FaceFollower:
     def forget(self) -> None:
         """The next picture does not follow the last one."""
         self.turned = False
+        self._others: Sequence[Face] = ()
         self._window: Window | None = None
         self._last: Sight | None = None
         self._seen = self._searched = -math.inf
 
-    def __call__(self, image: NDArray[np.uint8], time: float, *, new_shot: bool = False) -> Face | None:
+    @property
+    def follows(self) -> bool:
+        """Whether there is a person whose next sight is awaited."""
+        return self._last is not None
+
+    def __call__(
+        self, image: NDArray[np.uint8], time: float, *, new_shot: bool = False, others: Sequence[Face] = ()
+    ) -> Sight | None:
         """The face in the next (H, W, 3) picture, or None.
 
         time: seconds, rising. new_shot: the picture as a whole looks unlike the one before; a face that looks the same
-        is followed all the same, since a swinging camera changes a picture as much as a cut does.
+        is followed all the same, since a swinging camera changes a picture as much as a cut does. others: faces in the
+        picture that are somebody else's.
         """
+        self._others = others
         if self._last is not None and time - self._seen > self._patience:
             self.forget()
         sight = self._same_person(image, time, new_shot)
@@ -206,7 +228,7 @@ class FaceFollower:
         self._last, self._seen, self._searched, self.turned = sight, time, -math.inf, False
         if self._window and not self._window.holds(sight.face):
             self._window = None
-        return sight.face
+        return sight
 
     def _same_person(self, image: NDArray[np.uint8], time: float, new_shot: bool) -> Sight | None:
         """The person of the pictures before, if seen in about the same place; forgotten if it looks unlike itself."""
@@ -229,20 +251,20 @@ class FaceFollower:
 
     def _find_again(self, image: NDArray[np.uint8], time: float, lost: Face) -> Face | None:
         nearby = self._finder.look(image, Window.around(lost, 2 * _WINDOW))
-        candidates = nearby or self._finder(image, tiles=self._thorough(time))
+        candidates = nearby or self._finder(image, tiles=self._thorough(time), besides=self._others)
         return self._first(image, [face for face in candidates if same_place(face, lost)])
 
     def _new_person(self, image: NDArray[np.uint8], time: float) -> Sight | None:
         """The largest face that is upright beyond doubt."""
         thorough = self._thorough(time)
-        candidates = self._finder(image, tiles=thorough)
+        candidates = self._finder(image, tiles=thorough, besides=self._others)
         upright = [face for face in candidates if self._strict(Window.around(face).cut(image))]
         if thorough:
             self.turned = not upright and any(self._strict(np.rot90(image, quarters)) for quarters in (1, 2, 3))
         face = self._first(image, upright)
         if face is None:
             return None
-        self.person += 1
+        self.person = next(self._numbers)
         return Sight.of(image, face)
 
     def _thorough(self, time: float) -> bool:
@@ -267,9 +289,11 @@ class FaceFollower:
         return self._landmark(image, self._window, face)
 
     def _landmark(self, image: NDArray[np.uint8], window: Window, near: Face) -> Face | None:
-        """The face in the window, if it is where one was a moment ago and its middle has not left the picture."""
-        faces = [window.to_picture(face) for face in self._landmarker(window.cut(image))]
-        return faces[0] if faces and same_place(faces[0], near) and _is_in_picture(faces[0], image) else None
+        """The face in the window, if it is where one was a moment ago, in the picture and nobody else's."""
+        for face in (window.to_picture(face) for face in self._landmarker(window.cut(image))):
+            if same_place(face, near) and _is_in_picture(face, image) and not _is_among(self._others, face):
+                return face
+        return None
 
     def close(self) -> None:
         for part in (self._finder, self._strict, self._landmarker):

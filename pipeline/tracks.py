@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.cast import Cast, named_by_rank
 from pipeline.clips import read_clip
+from pipeline.crowd import Crowd, Seen
 from pipeline.errors import InputError, Reason
-from pipeline.faces import FaceFollower
 from pipeline.landmarker import Face
 from pipeline.records import Clip, Frame, Kind, Track
 from pipeline.scenes import SceneCuts
@@ -27,34 +28,46 @@ _BOX_MARGIN = 0.3
 """Sides of an annotated box that are seen on each side around it: annotations are tight around the face, and the
 landmark model wants to see the head."""
 
+_MOST_FACES = 4
+"""People that are followed at once, where more than one is asked for."""
+
+Faces = Literal["largest", "all", "reject"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrackConfig:
     """What counts as a track.
 
+    faces: of several people in a picture, follow the largest face of each shot, or all (up to 4), or reject a clip in
+    which more than one person has a track, at once or after one another.
     min_face: longer side of the landmarks' box in pixels, below which a face is left out.
     max_roll: degrees between the line of the eyes and level, above which a face is left out.
     min_frames: shorter tracks are left out.
-    max_gap: seconds between two frames of a track; a longer gap cuts it.
+    max_gap: seconds between two frames of a track; a longer gap cuts it. max_frames: of a track; a longer one is cut.
     """
 
+    faces: Faces = "largest"
     min_face: float = 40.0
     max_roll: float = 60.0
     min_frames: int = 5
     max_gap: float = 0.5
+    max_frames: int = 1500
 
     def __post_init__(self) -> None:
+        if self.faces not in get_args(Faces):
+            raise ValueError(f"faces must be one of {', '.join(get_args(Faces))}, got {self.faces!r}")
+        if self.max_frames < self.min_frames:
+            raise ValueError(f"max_frames must not be below min_frames: {self}")
         if self.min_face <= 0 or self.min_frames < 1 or self.max_gap <= 0 or not 0 < self.max_roll <= 180:
             raise ValueError(f"min_face, min_frames, max_gap and max_roll (up to 180) must be positive: {self}")
 
 
 class Look(NamedTuple):
-    """What one frame shows. face: None where `lack` says why none in it can be part of a track. person: whose it is."""
+    """What one frame shows: faces that can be part of a track, largest first; lack says why there is none."""
 
     frame: Frame
-    face: Face | None
+    faces: list[Seen]
     lack: Reason | None
-    person: int
 
 
 class TrackedClip(NamedTuple):
@@ -74,33 +87,34 @@ def find_tracks(clip: Clip, config: TrackConfig | None = None) -> list[Track]:
 class FindTracks:
     """Clip -> its tracks.
 
-    Followed is the largest face of each shot. A track ends at a scene change, where its person is gone for longer than
-    `max_gap`, and where the next face is somewhere else or looks like somebody else.
-    Where the clip has boxes, nobody is followed whose face is not in them. A still gives a track of one frame.
-    Raises InputError if the clip has no track: what `read_clip` raises, or, by what most of its frames lacked, no_face,
-    face_too_small, face_rolled, too_short.
+    Who is followed says `TrackConfig.faces`. A track ends at a scene change, where its person is gone for longer than
+    `max_gap`, where the next face is somewhere else or looks like somebody else, and after `max_frames`.
+    Tracks of the person whom most frames show have the clip's names; those of anybody else have an identity that ends
+    in `~2`, `~3`, ... (`named_by_rank`).
+    Where the clip has boxes, nobody is followed whose face is not in them. A still gives tracks of one frame.
+    Raises InputError if the clip has no track: what `read_clip` raises, several_faces, or, by what most of its frames
+    lacked, no_face, face_too_small, face_rolled, too_short.
     """
 
     def __init__(self, config: TrackConfig) -> None:
         self.config = config
-        self._follower = FaceFollower(patience=config.max_gap)
+        self._crowd = Crowd(patience=config.max_gap, most=1 if config.faces == "largest" else _MOST_FACES)
 
     def __call__(self, clip: Clip) -> TrackedClip:
         if clip.kind == Kind.PICTURE:
             (frame,) = read_clip(clip)
-            return TrackedClip([self.still(clip, frame.image)], 1, None)
-        drafts: list[TrackDraft] = []
+            return TrackedClip(self._stills(clip, frame), 1, None)
+        drafts, cast = Drafts(self.config), Cast()
         lacks: Counter[Reason] = Counter()
         frames, size, fault = 0, (0, 0), None
         try:
             for look in self.look(clip):
                 frames, size = frames + 1, (look.frame.image.shape[1], look.frame.image.shape[0])
-                if look.face is None:
-                    lacks[look.lack or Reason.NO_FACE] += 1
-                    continue
-                if not drafts or not drafts[-1].goes_on(look, self.config.max_gap):
-                    drafts.append(TrackDraft(look.person))
-                drafts[-1].add(look.frame, look.face)
+                if look.lack:
+                    lacks[look.lack] += 1
+                for seen in look.faces:
+                    cast.see(look.frame, seen)
+                    drafts.of(look.frame, seen.person).add(look.frame, seen.sight.face)
         except InputError as error:
             if not frames:
                 raise
@@ -108,52 +122,74 @@ class FindTracks:
         kept = [draft for draft in drafts if len(draft) >= self.config.min_frames]
         if not kept:
             raise fault or self.no_track(clip, frames, size, len(drafts), lacks)
-        return TrackedClip([draft.track(clip, index, *size) for index, draft in enumerate(kept)], frames, fault)
+        return TrackedClip(self._tracks(clip, kept, cast, size), frames, fault)
 
     def look(self, clip: Clip) -> Iterator[Look]:
-        """The clip's frames in order, each with the face that is followed. Raises what `read_clip` raises."""
+        """The clip's frames in order, each with the faces that are followed. Raises what `read_clip` raises."""
         cuts = SceneCuts()
-        self._follower.forget()
+        self._crowd.forget()
         for frame in read_clip(clip):
-            face = self._follow(frame, new_shot=cuts(frame.image))
-            lack = self._lack(face)
-            yield Look(frame, None if lack else face, lack, self._follower.person)
+            yield self._look(frame, self._follow(frame, new_shot=cuts(frame.image)))
 
     def still(self, clip: Clip, image: NDArray[np.uint8]) -> Track:
         """The largest face of one picture as a track of one frame at time 0, looked at until it rests.
 
-        Raises InputError: no_face, face_too_small, face_rolled.
+        Raises InputError: no_face, face_too_small, face_rolled, several_faces.
         """
-        self._follower.forget()
-        face = None
-        for look in range(_LOOKS_AT_A_STILL):
-            face = self._follower(image, look / 25)
-        lack = self._lack(face)
-        if face is None or lack is not None:
-            raise InputError(lack or Reason.NO_FACE, f"{clip.path}: {self._said(lack or Reason.NO_FACE)}")
-        draft = TrackDraft(self._follower.person)
-        draft.add(Frame(number=0, time=0.0, image=image), face)
-        return draft.track(clip, 0, image.shape[1], image.shape[0])
+        return self._stills(clip, Frame(number=0, time=0.0, image=image))[0]
 
-    def _follow(self, frame: Frame, *, new_shot: bool) -> Face | None:
-        """The follower's face in this frame; where the frame has a box, nobody but the person in it."""
-        if frame.box is None:
-            return self._follower(frame.image, frame.time, new_shot=new_shot)
-        face = self._follower(_around(frame.image, frame.box), frame.time, new_shot=new_shot)
-        if face is not None and not _is_in(frame.box, face):
-            self._follower.forget()
-            return None
-        return face
+    def _stills(self, clip: Clip, frame: Frame) -> list[Track]:
+        self._crowd.forget()
+        seen: list[Seen] = []
+        for number in range(_LOOKS_AT_A_STILL):
+            seen = self._crowd(frame.image, number / 25)
+        look = self._look(frame, seen)
+        if look.lack:
+            raise InputError(look.lack, f"{clip.path}: {self._said(look.lack)}")
+        drafts, cast = Drafts(self.config), Cast()
+        for one in look.faces:
+            cast.see(frame, one)
+            drafts.of(frame, one.person).add(frame, one.sight.face)
+        return self._tracks(clip, list(drafts), cast, (frame.image.shape[1], frame.image.shape[0]))
 
-    def _lack(self, face: Face | None) -> Reason | None:
-        """Why this face, the follower's last, cannot be part of a track."""
-        if face is None:
-            return Reason.FACE_ROLLED if self._follower.turned else Reason.NO_FACE
+    def _follow(self, frame: Frame, *, new_shot: bool) -> list[Seen]:
+        """Who is seen in this frame; where the frame has a box, nobody but the person in it."""
+        box = frame.box
+        if box is None:
+            return self._crowd(frame.image, frame.time, new_shot=new_shot)
+        image = _around(frame.image, box)
+        return self._crowd(image, frame.time, new_shot=new_shot, wanted=lambda face: _is_in(box, face))
+
+    def _look(self, frame: Frame, seen: list[Seen]) -> Look:
+        """Those of the crowd's last sights that can be part of a track."""
+        lacks = [self._lack(one.sight.face) for one in seen]
+        faces = [one for one, lack in zip(seen, lacks, strict=True) if lack is None]
+        if faces:
+            return Look(frame, faces, None)
+        return Look(frame, [], lacks[0] if lacks else self._lack_of_faces())
+
+    def _lack(self, face: Face) -> Reason | None:
+        """Why this face cannot be part of a track."""
         if face.size < self.config.min_face:
             return Reason.FACE_TOO_SMALL
-        if abs(face.roll) > self.config.max_roll:
-            return Reason.FACE_ROLLED
-        return None
+        return Reason.FACE_ROLLED if abs(face.roll) > self.config.max_roll else None
+
+    def _lack_of_faces(self) -> Reason:
+        return Reason.FACE_ROLLED if self._crowd.turned else Reason.NO_FACE
+
+    def _tracks(self, clip: Clip, drafts: list[TrackDraft], cast: Cast, size: tuple[int, int]) -> list[Track]:
+        """The drafts as tracks, each under the name of who is in it."""
+        ranks = self.ranks(clip, cast, drafts)
+        named = [named_by_rank(clip, ranks[draft.person]) for draft in drafts]
+        return [draft.track(named[index], index, *size) for index, draft in enumerate(drafts)]
+
+    def ranks(self, clip: Clip, cast: Cast, drafts: list[TrackDraft]) -> dict[int, int]:
+        """See `Cast.ranks`. Raises InputError (several_faces) for several people, where the config rejects them."""
+        ranks = cast.ranks({draft.person: None for draft in drafts})
+        people = len(set(ranks.values()))
+        if self.config.faces == "reject" and people > 1:
+            raise InputError(Reason.SEVERAL_FACES, f"{clip.path}: {people} people have tracks in it")
+        return ranks
 
     def no_track(
         self, clip: Clip, frames: int, size: tuple[int, int], drafts: int, lacks: Counter[Reason]
@@ -178,7 +214,7 @@ class FindTracks:
                 return "no face found"
 
     def close(self) -> None:
-        self._follower.close()
+        self._crowd.close()
 
     def __enter__(self) -> Self:
         return self
@@ -226,9 +262,9 @@ class TrackDraft:
     def __len__(self) -> int:
         return len(self.faces)
 
-    def goes_on(self, look: Look, max_gap: float) -> bool:
-        """Whether the face in a later frame belongs to the track."""
-        return look.person == self.person and look.frame.time - self.times[-1] <= max_gap
+    def goes_on(self, time: float, config: TrackConfig) -> bool:
+        """Whether another face of its person, at a later time, belongs to the track."""
+        return len(self) < config.max_frames and time - self.times[-1] <= config.max_gap
 
     def add(self, frame: Frame, face: Face) -> None:
         self.numbers.append(frame.number)
@@ -247,3 +283,26 @@ class TrackDraft:
             landmarks=steady(times, np.stack([face.landmarks for face in self.faces])),
             head_pose=np.stack([face.rotation for face in self.faces]),
         )
+
+
+class Drafts:
+    """The tracks of a clip as they grow, in the order of their first frames."""
+
+    def __init__(self, config: TrackConfig) -> None:
+        self._config = config
+        self._all: list[TrackDraft] = []
+        self._last: dict[int, TrackDraft] = {}
+
+    def of(self, frame: Frame, person: int) -> TrackDraft:
+        """The track to which a face of this person in this frame belongs, begun if need be."""
+        draft = self._last.get(person)
+        if draft is None or not draft.goes_on(frame.time, self._config):
+            draft = self._last[person] = TrackDraft(person)
+            self._all.append(draft)
+        return draft
+
+    def __iter__(self) -> Iterator[TrackDraft]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
