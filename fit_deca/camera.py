@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -25,3 +26,15 @@ def apply_recover(
     """The camera's plane -> pixels of the picture that `recover` leads to."""
     xy = points[..., :2] @ recover[:, :2, :2].mT + recover[:, None, :2, 2]
     return pad(xy, (0, points.shape[-1] - 2)) + pad(points[..., 2:], (2, 0))
+
+
+def recast_camera(
+    camera: Tensor,  # (B, 3)
+    recover: Tensor,  # (B, 3, 3) the way to pixels that goes with it
+    other: Tensor,  # (B, 3, 3) another way to the same pixels; both are upright: scale and shift, no turn
+) -> Tensor:  # (B, 3)
+    """The cameras that, through `other`, draw in the picture what `camera` draws through `recover`."""
+    between = torch.linalg.solve(other.double(), recover.double()).to(camera)
+    scale = camera[:, :1] * between[:, 0, :1]
+    shift = camera[:, 1:] + between[:, :2, 2] * camera.new_tensor([1, -1]) / scale
+    return torch.cat([scale, shift], dim=1)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fit_deca.codes import CODE_SIZES, Codes
 from fit_deca.errors import FaceModelError
 from fit_deca.lbs import joint_motions, skin
-from fit_deca.model_file import Correspondence, FaceModel
+from fit_deca.model_file import MEDIAPIPE_POINTS, Correspondence, FaceModel
 from fit_deca.rotation import axis_angle_to_matrix, turn_about_y
 
 _LAST_TURN = 39
@@ -92,16 +92,20 @@ class Flame(nn.Module):
 
         The 17 of the contour slide over the cheeks as the head turns; the other 51 stay where they are.
         """
-        contour = self._present(self.contour_68).of_rows(vertices, contour_rows(pose[:, :3]))
-        return torch.cat([contour, self._present(self.static_68)(vertices)], dim=1)
+        contour = self.present(self.contour_68, "68").of_rows(vertices, contour_rows(pose[:, :3]))
+        return torch.cat([contour, self.present(self.static_68, "68")(vertices)], dim=1)
 
     def landmarks_3d(self, vertices: Tensor) -> Tensor:
         """The 68 points fixed to the head, (B, V, 3) -> (B, 68, 3)."""
-        return self._present(self.full_68)(vertices)
+        return self.present(self.full_68, "68")(vertices)
 
     def mediapipe_points(self, vertices: Tensor) -> Tensor:
         """MediaPipe's 478 points, (B, V, 3) -> (B, 478, 3)."""
-        return self._present(self.mediapipe_478)(vertices)
+        return self.present(self.mediapipe_478, "478")(vertices)
+
+    def tracked_points(self, vertices: Tensor, pose: Tensor, count: int) -> Tensor:
+        """The points that a tracker of that many gives, 478 or 68, (B, V, 3) and (B, 6) -> (B, count, 3)."""
+        return self.mediapipe_points(vertices) if count == MEDIAPIPE_POINTS else self.landmarks_2d(vertices, pose)
 
     def _rotations(self, pose: Tensor, eyes: Tensor) -> Tensor:
         """Rotations of root, neck, jaw and eyes, (B, 5, 3, 3). The neck is stiff."""
@@ -110,9 +114,13 @@ class Flame(nn.Module):
         vectors = torch.cat([root, torch.zeros_like(root), jaw, eyes], dim=1)
         return axis_angle_to_matrix(vectors.unflatten(1, (5, 3)))
 
-    def _present(self, points: MeshPoints | None) -> MeshPoints:
+    def present(self, points: MeshPoints | None, count: str) -> MeshPoints:
+        """Landmarks of this model. Raises FaceModelError, one line, if its file came without them."""
         if points is None:
-            raise FaceModelError(f"the face model {self.name!r} comes without these landmarks")
+            raise FaceModelError(
+                f"the face model {self.name!r} comes without the {count} landmarks: they take landmark_embedding.npy "
+                "('gdpw-pipe assets fetch landmark_embedding'), or an .npz of the model with them"
+            )
         return points
 
 

@@ -3,8 +3,8 @@
 What is minimised, over one shape and a motion per frame, is the sum of
 
 - robust distances (Cauchy) of the points in the picture, and, while the shape is sought, of their depths;
-- squared distances from what is usual: of shape, expression, jaw and eyes from rest, of the head's rotation from the
-  tracker's;
+- squared distances from what is usual: of shape, expression, jaw and eyes from rest, or from the codes that the fit
+  starts from, of the head's rotation from the tracker's;
 - squared speeds of the motion, in units of time, so that they mean the same at any frame rate.
 
 Gauss-Newton steps find it: first the shape together with the motions of some frames spread over the track, then, the
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,9 +24,18 @@ from torch.nn.functional import pad
 from fit_deca.batches import InPieces
 from fit_deca.camera import apply_recover, project_orthographic
 from fit_deca.codes import Codes
-from fit_deca.errors import FaceModelError
+from fit_deca.contour_model import ContourModel
 from fit_deca.flame import Flame
-from fit_deca.point_model import MOTION_SIZE, MOTION_SIZES, ROTATION, SCALE, SHAPE_SIZE, SHIFT, PointModel
+from fit_deca.point_model import (
+    EXPRESSION,
+    MOTION_SIZE,
+    MOTION_SIZES,
+    ROTATION,
+    SCALE,
+    SHAPE_SIZE,
+    SHIFT,
+    PointModel,
+)
 from fit_deca.rotation import matrix_to_axis_angle
 
 _NEVER = float("inf")
@@ -44,6 +53,10 @@ USUAL = {
 
 LASTING_EXPRESSION = 0.1
 """Standard deviation of expressions while the shape is sought: small, so that what lasts is put down to the shape."""
+
+REFINED_EXPRESSION, REFINED_LASTING_EXPRESSION = 2.0, 0.3
+"""The same two where the fit starts from codes: expressions about those of the codes, and, since the shape is about
+known, lasting ones less firmly at rest."""
 
 PACE = {
     "rotation": (0.15,) * 3,
@@ -101,7 +114,7 @@ class FitResult(NamedTuple):
     """FLAME on T frames, on the face model's device.
 
     vertices: (T, V, 3), x and y in pixels of the crop, z away from the viewer in the same unit. recover: (T, 3, 3)
-    float64, camera plane (-1..1, y down) -> pixels. error_px: (T, 478), of held-out points too.
+    float64, camera plane (-1..1, y down) -> pixels. error_px: (T, N), of held-out points too.
     """
 
     codes: Codes
@@ -110,54 +123,81 @@ class FitResult(NamedTuple):
     error_px: Tensor
 
 
-class LandmarkFitter:
-    """Fits FLAME to the 478 points of MediaPipe's face landmarker; deterministic."""
+class _Usual(NamedTuple):
+    """What is usual of T frames: shape (100,), motions (T, 65) still without a camera, and how certain each part is.
 
-    def __init__(self, flame: Flame, config: LandmarkConfig) -> None:
-        """Raises FaceModelError for a face model that does not know where the 478 points are."""
-        if flame.mediapipe_478 is None:
-            raise FaceModelError(
-                f"the face model {flame.name!r} does not say where MediaPipe's 478 points lie on it, which this fitter "
-                "needs: use the generic head, or an .npz of it with mediapipe_faces_idx and mediapipe_bary_coords"
-            )
+    certainty, lasting_certainty: (65,) inverse squared standard deviations, the latter while the shape is sought.
+    """
+
+    shape: Tensor
+    motion: Tensor
+    certainty: Tensor
+    lasting_certainty: Tensor
+
+
+class LandmarkFitter:
+    """Fits FLAME to tracked points; deterministic."""
+
+    def __init__(self, flame: Flame, config: LandmarkConfig, points: Literal[478, 68] = 478) -> None:
+        """points: which are tracked, those of MediaPipe's face landmarker, or the 68 that an annotator sees.
+
+        Raises FaceModelError for a face model that does not know where they are.
+        """
         self.flame, self.config = flame, config
         self._device = flame.v_template.device
-        self._model = PointModel(flame, flame.mediapipe_478.corners, flame.mediapipe_478.bary)
-        trust = torch.ones(len(flame.mediapipe_478.corners), device=self._device)
+        self._model = PointModel.of_mediapipe(flame) if points == 478 else ContourModel(flame)
+        self._axes = 3 if points == 478 else 2
+        trust = torch.ones(points, device=self._device)
         trust[list(config.held_out)] = 0
-        self._trust = trust * (config.independent_points / trust.sum() / (2 * config.noise) ** 2)
-        self._certainty = self._vector(USUAL) ** -2
-        lasting = (LASTING_EXPRESSION,) * MOTION_SIZES["expression"]
-        self._lasting_certainty = self._vector(USUAL | {"expression": lasting}) ** -2
+        counted = min(config.independent_points, int(trust.sum()))
+        self._trust = trust * (counted / trust.sum() / (2 * config.noise) ** 2)
         self._stiffness = (config.smoothing / self._vector(PACE)) ** 2
 
     @torch.no_grad()
-    def __call__(self, landmarks: Tensor, head_pose: Tensor, size: int, times: Tensor) -> FitResult:
+    def __call__(
+        self, landmarks: Tensor, head_pose: Tensor, size: int, times: Tensor, start: Codes | None = None
+    ) -> FitResult:
         """Fit a track.
 
-        landmarks: (T, 478, 3) pixels of a square crop of that size; z away from the viewer, from any origin.
-        head_pose: (T, 3, 3) rotation of the head, x right, y up, z to the viewer. times: (T,) seconds, in order.
+        landmarks: (T, N, 2 or 3) pixels of a square crop of that size; z away from the viewer, from any origin, for
+        478 points. head_pose: (T, 3, 3) rotation of the head, x right, y up, z to the viewer. times: (T,) seconds, in
+        order. start: T rows of codes to refine, of which the camera does not count; None is a mean face at rest.
         """
-        plane = 2 * landmarks / size - landmarks.new_tensor([1, 1, 0])
+        plane = 2 * landmarks[..., : self._axes] / size - landmarks.new_tensor([1, 1, 0][: self._axes])
         points = plane.mT.to(self._device, torch.float32).contiguous()
-        motion = self._start(points[:, :2], head_pose.to(self._device, torch.float32))
-        keys = torch.linspace(0, len(points) - 1, min(len(points), self.config.key_frames)).round().long()
-        shape = self._fit_shape(points[keys], motion[keys])
-        motion = self._fit_motion(shape, points[:, :2], motion, times.to(self._device, torch.float64))
+        usual = self._usual(head_pose.to(self._device, torch.float32), start)
+        shape = self._fit_shape(usual, points)
+        motion = self._fit_motion(shape, points[:, :2], usual, times.to(self._device, torch.float64))
         return self._result(shape, motion, landmarks, size)
 
     def _vector(self, parts: dict[str, tuple[float, ...]]) -> Tensor:
         values = [value for name in MOTION_SIZES for value in parts[name]]
         return torch.tensor(values, dtype=torch.float64, device=self._device)
 
-    def _start(self, points: Tensor, head_pose: Tensor) -> Tensor:
-        """The mean face, turned as the tracker says, scaled and shifted onto the points with least squares."""
-        motion = points.new_zeros(len(points), MOTION_SIZE)
+    def _usual(self, head_pose: Tensor, start: Codes | None) -> _Usual:
+        """What to expect of a track's faces before the points are looked at."""
+        shape = head_pose.new_zeros(SHAPE_SIZE)
+        motion = head_pose.new_zeros(len(head_pose), MOTION_SIZE)
+        freedom, lasting = USUAL["expression"][0], LASTING_EXPRESSION
+        if start is not None:
+            codes = Codes(*(code.to(head_pose) for code in start))
+            shape, motion = codes.shape.median(0).values, self._model.motion(codes)
+            freedom, lasting = REFINED_EXPRESSION, REFINED_LASTING_EXPRESSION
         motion[:, ROTATION] = matrix_to_axis_angle(head_pose)
+
+        def certainty(expression: float) -> Tensor:
+            return self._vector(USUAL | {"expression": (expression,) * MOTION_SIZES["expression"]}) ** -2
+
+        return _Usual(shape, motion, certainty(freedom), certainty(lasting))
+
+    def _placed(self, shape: Tensor, motion: Tensor, points: Tensor) -> Tensor:
+        """The motions (T, 65), scaled and shifted so that the faces lie on the points (T, 2, P) with least squares."""
+        motion = motion.clone()
+        motion[:, [SCALE.start, SHIFT.start, SHIFT.start + 1]] = 0
         used = self._trust > 0
-        mean_face = self._model.points(self._model.neutral(points.new_zeros(SHAPE_SIZE)), motion)[:, :2, used]
-        source, target = mean_face.mean(2, keepdim=True), points[..., used].mean(2, keepdim=True)
-        spread = mean_face - source
+        face = self._model.points(self._model.neutral(shape), motion)[:, :2, used]
+        source, target = face.mean(2, keepdim=True), points[..., used].mean(2, keepdim=True)
+        spread = face - source
         scale = (spread * (points[..., used] - target)).sum((1, 2)) / spread.square().sum((1, 2))
         motion[:, SCALE] = scale[:, None].log()
         motion[:, SHIFT] = (target - scale[:, None, None] * source).squeeze(2)
@@ -185,19 +225,23 @@ class LandmarkFitter:
         descent = torch.stack([value @ row.mT for value, row in zip(right, rows, strict=True)]).sum(0)
         return hessian.double(), descent.double().squeeze(1)
 
-    def _fit_shape(self, points: Tensor, motion: Tensor) -> Tensor:
-        """The shape (100,) with which these frames, each with a motion of its own, are met best.
+    def _fit_shape(self, usual: _Usual, points: Tensor) -> Tensor:
+        """The shape (100,) with which some frames, each with a motion of its own, are met best.
 
         The motions are eliminated from each step's equations, so that what is solved is 100 unknowns, not 100 + 65 F.
         """
-        usual, shape = motion.double(), points.new_zeros(SHAPE_SIZE)
+        keys = torch.linspace(0, len(points) - 1, min(len(points), self.config.key_frames)).round().long()
+        points, rest = points[keys], usual.motion[keys]
+        rest[:, EXPRESSION] = 0
+        motion, shape = self._placed(usual.shape, rest, points[:, :2]), usual.shape
+        expected = motion.double()
         for _ in range(self.config.shape_steps):
             hessian, descent = self._equations(self._model.neutral(shape), points, motion, with_shape=True)
-            own = hessian[:, :MOTION_SIZE, :MOTION_SIZE] + torch.diag(self._lasting_certainty)
+            own = hessian[:, :MOTION_SIZE, :MOTION_SIZE] + torch.diag(usual.lasting_certainty)
             tie = hessian[:, :MOTION_SIZE, MOTION_SIZE:]
             common = hessian[:, MOTION_SIZE:, MOTION_SIZE:].sum(0) + torch.eye(SHAPE_SIZE).to(hessian)
-            own_descent = descent[:, :MOTION_SIZE] + self._lasting_certainty * (usual - motion)
-            common_descent = descent[:, MOTION_SIZE:].sum(0) - shape
+            own_descent = descent[:, :MOTION_SIZE] + usual.lasting_certainty * (expected - motion)
+            common_descent = descent[:, MOTION_SIZE:].sum(0) + usual.shape - shape
             answers = torch.cholesky_solve(torch.cat([own_descent[..., None], tie], dim=2), torch.linalg.cholesky(own))
             reduced = torch.cat([common_descent[:, None], common], dim=1) - (tie.mT @ answers).sum(0)
             shape_step = torch.linalg.solve(reduced[:, 1:], reduced[:, 0])
@@ -205,9 +249,10 @@ class LandmarkFitter:
             shape = shape + shape_step.float()
         return shape
 
-    def _fit_motion(self, shape: Tensor, points: Tensor, motion: Tensor, times: Tensor) -> Tensor:
+    def _fit_motion(self, shape: Tensor, points: Tensor, usual: _Usual, times: Tensor) -> Tensor:
         """The motions (T, 65) of all frames of one shape, tied to their neighbours in time."""
-        neutral, usual = self._model.neutral(shape), motion.double()
+        neutral, motion = self._model.neutral(shape), self._placed(shape, usual.motion, points)
+        expected = motion.double()
         ties = self._stiffness / times.diff().clamp(min=_SHORTEST_STEP).square()[:, None]  # (T - 1, 65)
         both_sides = pad(ties, (0, 0, 1, 0)) + pad(ties, (0, 0, 0, 1))
         for _ in range(self.config.motion_steps):
@@ -216,9 +261,9 @@ class LandmarkFitter:
             hessian, descent = (torch.cat(parts) for parts in zip(*equations, strict=True))
             pull = pad(ties * motion.diff(dim=0), (0, 0, 1, 1))
             step = solve_chain(
-                hessian + torch.diag_embed(self._certainty + both_sides),
+                hessian + torch.diag_embed(usual.certainty + both_sides),
                 ties,
-                descent + self._certainty * (usual - motion) + pull.diff(dim=0),
+                descent + usual.certainty * (expected - motion) + pull.diff(dim=0),
             )
             motion = motion + step.float()
         return motion
@@ -233,9 +278,12 @@ class LandmarkFitter:
         recover = torch.tensor([[half, 0, half], [0, half, half], [0, 0, 1]], dtype=torch.float64, device=self._device)
         plane = InPieces(_MESHES_AT_A_TIME)(partial(self._mesh, shape), motion)
         vertices = apply_recover(plane, recover.float()[None]) * plane.new_tensor([1, 1, half])
-        error = self.flame.mediapipe_points(vertices)[..., :2] - landmarks[..., :2].to(vertices)
+        codes = self._model.codes(shape, motion)
+        error = self.flame.tracked_points(vertices, codes.pose, landmarks.shape[1])[..., :2] - landmarks[..., :2].to(
+            vertices
+        )
         return FitResult(
-            codes=self._model.codes(shape, motion),
+            codes=codes,
             vertices=vertices,
             recover=recover.expand(len(motion), 3, 3),
             error_px=error.norm(dim=2),

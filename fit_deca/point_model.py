@@ -11,6 +11,8 @@ its offsets from the parts' joints being linear in shape, expression and pose co
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 from torch.func import jacfwd, vmap
@@ -29,8 +31,8 @@ joint lies in the camera's plane, x right, y down. expression: coefficients.
 MOTION_SIZE = sum(MOTION_SIZES.values())
 SHAPE_SIZE = CODE_SIZES["shape"]
 
-ROTATION, SCALE, SHIFT = slice(0, 3), slice(12, 13), slice(13, 15)
-_ANGLES, _EXPRESSION = slice(0, 12), slice(15, MOTION_SIZE)
+ROTATION, SCALE, SHIFT, EXPRESSION = slice(0, 3), slice(12, 13), slice(13, 15), slice(15, MOTION_SIZE)
+_ANGLES = slice(0, 12)
 
 
 class PointModel:
@@ -57,6 +59,19 @@ class PointModel:
         pieces = [piece.contiguous() for piece in parts.split(sizes, dim=2)]
         self._rest, self._shape, self._expression, self._correctives = pieces  # (4, 3, K, P) each
         self._root = joints[:, 0].to(flame.v_template).split(sizes)[:3]  # (1, 3), (100, 3), (50, 3)
+
+    @classmethod
+    def of_mediapipe(cls, flame: Flame) -> PointModel:
+        """MediaPipe's 478 points. Raises FaceModelError for a face model that does not know where they are."""
+        points = flame.present(flame.mediapipe_478, "478")
+        return cls(flame, points.corners, points.bary)
+
+    def picked(self, points: Tensor) -> PointModel:
+        """Some of the points, by their numbers (N,), each as often as it is named."""
+        model = copy.copy(self)
+        for name in ("_rest", "_shape", "_expression", "_correctives"):
+            setattr(model, name, getattr(self, name)[..., points].contiguous())
+        return model
 
     def neutral(self, shape: Tensor) -> Tensor:
         """The offsets (4, 3, P) of a shape (100,) at rest, which the other methods take."""
@@ -90,7 +105,7 @@ class PointModel:
         jacobian[:, :2, SHIFT] = torch.eye(2, device=motion.device)[..., None]
         planes = (camera[:, None] @ bends).transpose(1, 2).reshape(frames * axes, -1)  # columns: 4 parts x 3 axes
         bases = [self._expression, self._shape] if with_shape else [self._expression]
-        by_code = jacobian[:, :, _EXPRESSION.start :].flatten(0, 1).split([basis.shape[2] for basis in bases], dim=1)
+        by_code = jacobian[:, :, EXPRESSION.start :].flatten(0, 1).split([basis.shape[2] for basis in bases], dim=1)
         for basis, target in zip(bases, by_code, strict=True):
             torch.mm(planes, basis.flatten(0, 1).flatten(1), out=target.flatten(1))
         return seen + pad(motion[:, SHIFT], (0, axes - 2))[..., None], jacobian
@@ -98,7 +113,7 @@ class PointModel:
     def codes(self, shape: Tensor, motion: Tensor) -> Codes:
         """The FLAME codes, one row a frame, of a shape (100,) and motions (F, 65)."""
         rest, by_shape, by_expression = self._root
-        expression, scale = motion[:, _EXPRESSION], motion[:, SCALE].exp()
+        expression, scale = motion[:, EXPRESSION], motion[:, SCALE].exp()
         root = rest + shape @ by_shape + expression @ by_expression
         shift = motion[:, SHIFT] / scale * motion.new_tensor([1, -1]) - root[:, :2]
         return Codes(
@@ -109,13 +124,21 @@ class PointModel:
             camera=torch.cat([scale, shift], dim=1),
         )
 
+    def motion(self, codes: Codes) -> Tensor:
+        """The motions (F, 65) of codes: the inverse of `codes`, but for the shape."""
+        rest, by_shape, by_expression = self._root
+        root = rest + codes.shape @ by_shape + codes.expression @ by_expression
+        scale, shift = codes.camera.split([1, 2], dim=1)
+        place = scale * (shift + root[:, :2]) * scale.new_tensor([1, -1])
+        return torch.cat([codes.pose, codes.eyes, scale.log(), place, codes.expression], dim=1)
+
     def _pose(self, neutral: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Camera and head turn (F, 3, 3), the parts' own rotations (F, 4, 3, 3), their offsets (F, 4, 3, P)."""
         rotations = axis_angle_to_matrix(motion[:, _ANGLES].unflatten(1, (4, 3)))
         identity = torch.eye(3, dtype=motion.dtype, device=motion.device).expand(len(motion), 1, 3, 3)
         bends = torch.cat([identity, rotations[:, 1:]], dim=1)
         features = (bends[:, 1:] - identity).flatten(1)
-        offsets = motion[:, _EXPRESSION] @ self._expression + features @ self._correctives  # (4, 3, F, P)
+        offsets = motion[:, EXPRESSION] @ self._expression + features @ self._correctives  # (4, 3, F, P)
         return _view(motion) @ rotations[:, 0], bends, offsets.permute(2, 0, 1, 3) + neutral
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fit_deca.encoder import INPUT_SIZE
 from pipeline.clips import read_clip
 from pipeline.errors import InputError, Reason
-from pipeline.records import Crops, Frame, Track
+from pipeline.records import Crops, EncoderCrops, Frame, Track
 
 LANDMARKS_68 = (
     *(127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356),  # jaw, ear to ear
@@ -31,6 +31,11 @@ LANDMARKS_68 = (
     *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),  # lips
 )
 """Which of MediaPipe's 478 points stand for the 68-point convention, in its order."""
+
+
+def sixty_eight(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(..., N, D) points of either tracker -> (..., 68, D), the 68-point convention's."""
+    return landmarks if landmarks.shape[-2] == len(LANDMARKS_68) else landmarks[..., LANDMARKS_68, :]
 
 
 class FaceBox(NamedTuple):
@@ -52,9 +57,10 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CropConfig:
-    """size: side of the crops in pixels."""
+    """size: side of the crops in pixels. encoder: whether DECA's crops are wanted too."""
 
     size: int = 256
+    encoder: bool = False
 
     def __post_init__(self) -> None:
         if self.size < 32:
@@ -145,8 +151,8 @@ def track_window(landmarks: NDArray[Any]) -> Window:
 
 
 def frame_boxes(landmarks: NDArray[Any]) -> NDArray[np.float64]:
-    """Left, top, right and bottom (T, 4) of each frame's face, from (T, 478, 2 or more) MediaPipe points."""
-    points = landmarks[:, LANDMARKS_68, :2].astype(np.float64)
+    """Left, top, right and bottom (T, 4) of each frame's face, from (T, 478 or 68, 2 or more) points."""
+    points = sixty_eight(landmarks)[..., :2].astype(np.float64)
     return np.concatenate([points.min(1), points.max(1)], axis=1)
 
 
@@ -183,22 +189,30 @@ def cut_window(image: NDArray[np.uint8], window: Window, size: int) -> NDArray[n
     return cv2.resize(square, (size, size), interpolation=method).astype(np.uint8, copy=False)
 
 
-def crop_track(track: Track, frames: Iterable[Frame], size: int, window: Window | None = None) -> Crops:
+def crop_track(
+    track: Track, frames: Iterable[Frame], size: int, window: Window | None = None, *, encoder: bool = False
+) -> Crops:
     """Cut one fixed square out of the track's frames, one picture in memory at a time.
 
     frames: the clip's pictures in order, others than the track's among them; a still is its one frame.
-    window: the square; None is `track_window`'s.
+    window: the square; None is `track_window`'s. encoder: whether to cut DECA's crops too.
     Raises InputError (truncated) if the frames end before the track does.
     """
     window = window or track_window(track.landmarks)
     images = np.empty((len(track), size, size, 3), np.uint8)
+    sides = frame_boxes(track.landmarks).tolist() if encoder else []
+    to_encoder = [encoder_crop(FaceBox(left, right, top, bottom)) for left, top, right, bottom in sides]
+    faces = np.empty((len(track) if encoder else 0, INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
     for row, frame in enumerate(_frames_of(track, frames)):
         images[row] = cut_window(frame.image, window, size)
+        if encoder:
+            faces[row] = warp_picture(frame.image, to_encoder[row], INPUT_SIZE, INPUT_SIZE)
     transform = window_transform(window, size)
     return Crops(
         images=images,
         transforms=np.broadcast_to(transform, (len(track), 3, 3)).copy(),
         landmarks=transform_points(track.landmarks, transform).astype(np.float32),
+        encoder=EncoderCrops(faces, np.stack(to_encoder)) if encoder else None,
     )
 
 
@@ -224,4 +238,4 @@ class CropTrack:
         self.config = config
 
     def __call__(self, track: Track) -> Crops:
-        return crop_track(track, read_clip(track.clip), self.config.size)
+        return crop_track(track, read_clip(track.clip), self.config.size, encoder=self.config.encoder)

@@ -111,9 +111,10 @@ class Track:
 
     index: 0 for the first track of the clip. width, height: size of the clip's pictures in pixels.
     numbers: (T,) int64 frame numbers. times: (T,) float64 seconds.
-    landmarks: (T, 478, 3) float32, MediaPipe's points in pixels of the clip's pictures (x right, y down;
-    z in the same unit, away from the viewer, zero near the head's middle).
-    head_pose: (T, 3, 3) float32, MediaPipe's rotation of its canonical face (x right, y up, z to the viewer).
+    landmarks: (T, N, 3) float32 in pixels of the clip's pictures (x right, y down; z in the same unit, away from the
+    viewer, zero near the head's middle): MediaPipe's 478, or the 68 of a tracker that sees no depth, whose z is 0.
+    head_pose: (T, 3, 3) float32, rotation of the head (x right, y up, z to the viewer), for MediaPipe of its canonical
+    face.
     """
 
     clip: Clip
@@ -129,17 +130,26 @@ class Track:
         return len(self.numbers)
 
 
+class EncoderCrops(NamedTuple):
+    """What DECA's encoder sees: images (T, 224, 224, 3) uint8 RGB; transforms (T, 3, 3) float64, clip -> its pixels."""
+
+    images: NDArray[np.uint8]
+    transforms: NDArray[np.float64]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Crops:
     """The track's pictures, cut out.
 
     images: (T, S, S, 3) uint8 RGB. transforms: (T, 3, 3) float64, clip pixels -> crop pixels.
-    landmarks: (T, 478, 3) float32, the track's, in crop pixels (z scaled like x and y).
+    landmarks: (T, N, 3) float32, the track's, in crop pixels (z scaled like x and y).
+    encoder: DECA's own crops, one a frame, where a fitter wants them.
     """
 
     images: NDArray[np.uint8]
     transforms: NDArray[np.float64]
     landmarks: NDArray[np.float32]
+    encoder: EncoderCrops | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,9 +159,11 @@ class Fit:
     codes: batch of T on the CPU. recover: (T, 3, 3) float64, from the camera's plane (-1..1, y down) to crop pixels.
     vertices: (T, V, 3) float32, x and y in crop pixels, z away from the viewer in the same unit.
     error_px: (T, N) float32, distance of each fitted landmark from its tracked one in crop pixels.
+    light: (T, 9, 3) float32 spherical harmonics, RGB (`fit_deca.shading`), where the fitter sees it.
     """
 
     codes: Codes
     recover: NDArray[np.float64]
     vertices: NDArray[np.float32]
     error_px: NDArray[np.float32]
+    light: NDArray[np.float32] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,11 +14,13 @@ from toy_flame import toy_arrays
 
 from fit_deca.camera import project_orthographic
 from fit_deca.codes import Codes
+from fit_deca.contour_model import ContourModel
 from fit_deca.errors import FaceModelError
-from fit_deca.flame import Flame
+from fit_deca.flame import Flame, contour_rows
 from fit_deca.head import load_generic_head
 from fit_deca.landmarks import FitResult, LandmarkConfig, LandmarkFitter, solve_chain
 from fit_deca.model_file import face_model_from_arrays
+from fit_deca.point_model import PointModel
 from fit_deca.rotation import axis_angle_to_matrix
 from pipeline.crop import CropConfig, CropTrack, crop_track
 from pipeline.fit import FitConfig, FitTrack
@@ -183,7 +185,7 @@ def test_chain_of_blocks_is_solved(flame: Flame) -> None:
 
 
 def test_a_head_without_the_points_is_refused() -> None:
-    with pytest.raises(FaceModelError, match="'bare' does not say where MediaPipe's 478 points lie"):
+    with pytest.raises(FaceModelError, match="'bare' comes without the 478 landmarks"):
         LandmarkFitter(Flame(face_model_from_arrays(toy_arrays(), "bare")), LandmarkConfig())
 
 
@@ -227,3 +229,52 @@ def test_a_portrait_is_fitted(astronaut: Path) -> None:
     found = FitTrack(FitConfig())(track, crops)
     assert found.vertices.shape[0] == 1
     assert np.median(found.error_px) < 1.0
+
+
+@pytest.mark.parametrize("count", [478, 68])
+def test_either_set_of_points_is_met(flame: Flame, count: Literal[478, 68]) -> None:
+    acted = act(flame, 12)
+    points = flame.tracked_points(acted.vertices, acted.codes.pose, count)
+    found = LandmarkFitter(flame, LandmarkConfig(), count)(points, acted.head_pose, SIZE, acted.times)
+    assert found.error_px.shape == (12, count)
+    assert found.error_px.median() < 0.2
+    assert picture_distance(found.vertices, acted.vertices).median() < 0.7
+
+
+def test_points_that_slide_have_the_derivatives_of_their_own_row(flame: Flame) -> None:
+    acted = act(flame, 12)
+    model = ContourModel(flame)
+    motion = model.motion(acted.codes)
+    neutral = model.neutral(acted.codes.shape[0])
+    points, slopes = model.linearize(neutral, motion)
+    assert len(contour_rows(motion[:, :3]).unique()) > 2
+    plane = project_orthographic(flame(acted.codes), acted.codes.camera)
+    expected = flame.landmarks_2d(plane, acted.codes.pose)
+    torch.testing.assert_close(points.mT[..., :2], expected[..., :2], rtol=0, atol=1e-4)
+    step = torch.zeros_like(motion)
+    step[:, 15:] = 1e-2 * torch.randn(50, generator=torch.Generator().manual_seed(1))
+    moved = model.points(neutral, motion + step) - points
+    torch.testing.assert_close(torch.einsum("fakp,fk->fap", slopes, step), moved, rtol=0, atol=1e-4)
+
+
+def test_codes_and_motions_are_inverse(flame: Flame) -> None:
+    acted = act(flame, 5)
+    model = PointModel.of_mediapipe(flame)
+    back = model.codes(acted.codes.shape[0], model.motion(acted.codes))
+    torch.testing.assert_close(back.flat(), acted.codes.flat(), rtol=0, atol=1e-4)
+
+
+def test_codes_far_off_are_refined_onto_the_points(flame: Flame) -> None:
+    acted = act(flame, 12)
+    generator = torch.Generator().manual_seed(1)
+    off = acted.codes._replace(
+        shape=acted.codes.shape + torch.randn(1, 100, generator=generator),
+        expression=acted.codes.expression + torch.randn(12, 50, generator=generator),
+        pose=acted.codes.pose + torch.tensor([0.1, -0.1, 0.1, 0, 0, 0]),
+        camera=acted.codes.camera * 1.1,
+    )
+    plain = fit(flame, acted)
+    refined = LandmarkFitter(flame, LandmarkConfig())(acted.landmarks, acted.head_pose, SIZE, acted.times, start=off)
+    assert refined.error_px.median() < 0.3
+    start_shape = off.shape[0]
+    assert (refined.codes.shape[0] - start_shape).norm() < (plain.codes.shape[0] - start_shape).norm()

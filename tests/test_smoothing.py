@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fit_deca.smoothing import OneEuroConfig, OneEuroFilter
+from fit_deca.smoothing import OneEuroConfig, OneEuroFilter, smooth_track
 
 
 def seconds(*times: float) -> Tensor:
@@ -110,3 +110,22 @@ def test_real_time_needs_a_time_a_frame(times: Tensor | None) -> None:
 def test_settings_without_meaning_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         OneEuroConfig(**settings)
+
+
+def test_a_smoothed_track_is_the_minimum_of_its_sum() -> None:
+    times = torch.tensor([0.0, 0.04, 0.08, 0.2, 0.24], dtype=torch.float64)
+    values = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = smooth_track(values, times, 0.1).requires_grad_()
+    speed = found.diff(dim=0) / times.diff()[:, None]
+    cost = (found - values).square().sum() + (0.1 * speed).square().sum()
+    (slope,) = torch.autograd.grad(cost, found)
+    assert slope.abs().max() < 1e-9
+
+
+def test_smoothing_a_track_over_no_time_changes_nothing() -> None:
+    values = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(smooth_track(values, torch.arange(4) / 25, 0.0), values)
+
+
+def test_a_single_frame_stays_as_it_is() -> None:
+    assert torch.equal(smooth_track(torch.ones(1, 2), torch.zeros(1), 0.1), torch.ones(1, 2))
