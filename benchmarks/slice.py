@@ -29,10 +29,12 @@ import torch
 
 from gdpw.mesh_warp import MeshWarp
 from jobs.demo import DRIVING, SOURCE, packaged_file
-from jobs.reenact import read_portrait, source_take
 from pipeline.crop import CropConfig, CropTrack
+from pipeline.driving import read_driving
 from pipeline.fit import FitConfig, FitTrack
-from pipeline.render import Animate, Take
+from pipeline.portrait import read_portrait
+from pipeline.reenactment import FollowConfig, follow
+from pipeline.render import Animate
 from pipeline.shards import FaceModelStamp, encode_sample, samples_of
 from pipeline.sources import clip_of
 from pipeline.tracks import FindTracks, TrackConfig
@@ -58,8 +60,10 @@ def measure(clip_file: Path, repeats: int) -> Iterator[tuple[str, float]]:
         track = max(tracked.tracks, key=len)
         crops = crop_track(track)
         fit = fit_track(track, crops)
-        driving = Take.of_fit(track, crops, fit)
-        source = source_take(read_portrait(packaged_file(*SOURCE), find_tracks), driving, crop, fit_track)
+        source = read_portrait(str(packaged_file(*SOURCE)), find_tracks, fit_track, crop.size).take
+        driving = follow(
+            source, read_driving(str(clip_file), find_tracks, fit_track, crop.size), FollowConfig(), fit_track.flame
+        )
         decode = per_frame(lambda: list(_numbers(clip_file)), tracked.frames)
         yield "decode", decode
         yield "track", per_frame(lambda: find_tracks(clip), tracked.frames) - decode
@@ -67,7 +71,7 @@ def measure(clip_file: Path, repeats: int) -> Iterator[tuple[str, float]]:
         yield "fit", per_frame(lambda: fit_track(track, crops), len(track))
         samples = list(samples_of(track, crops, fit))
         yield "encode", per_frame(lambda: [encode_sample(sample, stamp) for sample in samples], len(track))
-        yield "warp", per_frame(lambda: list(animate(source, driving)), len(track))
+        yield "warp", per_frame(lambda: list(animate(source, driving)), len(driving))
 
 
 def _numbers(clip_file: Path) -> Iterator[int]:

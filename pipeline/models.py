@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -16,15 +16,19 @@ from gdpw.rasterizer import RasterizerName
 from pipeline.errors import PipelineError
 from pipeline.render import Animator
 
+ModelName = Literal["mesh-warp", "gdpw"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """checkpoint: GDPW's weights, a released `.pth` or ours; its guidance comes from it. None is mesh-warp.
+    """name: None is gdpw where there is a checkpoint, else mesh-warp.
 
+    checkpoint: GDPW's weights, a released `.pth` or ours; its guidance comes from it.
     rasterizer: what draws the guidance; nvdiffrast needs an NVIDIA GPU and is for non-commercial use.
     device: where the network runs; None is an NVIDIA GPU where there is one, in bfloat16, else the CPU, in float32.
     """
 
+    name: ModelName | None = None
     checkpoint: Path | None = None
     rasterizer: RasterizerName = "torch"
     device: str | None = None
@@ -34,10 +38,14 @@ def load_model(config: ModelConfig, face_model: FaceModel) -> Animator[Any]:
     """The model, for meshes of this face model.
 
     Raises CheckpointError if the weights cannot be used or belong to another face model, PipelineError if the
-    rasteriser cannot.
+    rasteriser cannot, or if model and checkpoint do not go together.
     """
     faces = torch.from_numpy(face_model.faces)
+    if config.name == "mesh-warp" and config.checkpoint:
+        raise PipelineError(f"{config.checkpoint}: mesh-warp takes no weights; leave out --checkpoint or --model")
     if config.checkpoint is None:
+        if config.name == "gdpw":
+            raise PipelineError("the model gdpw needs its weights: name them with --checkpoint, or take mesh-warp")
         return MeshWarp(faces)
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if config.rasterizer == "nvdiffrast" and not device.startswith("cuda"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fit_deca.codes import Codes
@@ -30,10 +32,20 @@ class Performance:
 
     def rows(self, rows: slice | NDArray[np.int64]) -> Performance:
         """Some of its frames, in the order asked for."""
-        return Performance(
-            times=self.times[rows],
-            codes=Codes(*(code[rows] for code in self.codes)),
-            recover=self.recover[rows],
-            size=self.size,
-            face_model=self.face_model,
+        codes = Codes(*(code[rows] for code in self.codes))
+        return replace(self, times=self.times[rows], codes=codes, recover=self.recover[rows])
+
+    def resized(self, size: int) -> Performance:
+        """The same in pictures of another size."""
+        scale = size / self.size
+        return replace(self, recover=np.diag([scale, scale, 1]) @ self.recover, size=size)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Performance]) -> Performance:
+        """Parts with one face model, one size and at least one among them, end to end."""
+        return replace(
+            parts[0],
+            times=np.concatenate([part.times for part in parts]),
+            codes=Codes(*(torch.cat(codes) for codes in zip(*(part.codes for part in parts), strict=True))),
+            recover=np.concatenate([part.recover for part in parts]),
         )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pipeline.atomic import atomic_path
 from pipeline.errors import InputError, Reason
 
 
@@ -40,3 +41,9 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB"))
+
+
+def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) uint8 RGB in the format of the suffix, whole or not at all. Raises PipelineError if it cannot."""
+    with atomic_path(path) as partial:
+        Image.fromarray(image).save(partial, compress_level=1)

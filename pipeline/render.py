@@ -1,10 +1,10 @@
-"""One face moves another: a fitted source and a fitted driving take -> pictures."""
+"""A fitted face and what it is to do -> pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from fit_deca.camera import apply_recover, project_orthographic
 from fit_deca.codes import Codes
 from fit_deca.flame import Flame
 from gdpw.geometry import pixels_to_ndc
-from pipeline.crop import Window, transform_points
+from pipeline.crop import Window, cut_window
+from pipeline.performance import Performance
 from pipeline.records import Crops, Fit, Track
 from pipeline.shards import Sample
 
@@ -34,7 +35,7 @@ class Animator(Protocol[Source]):
 
 @dataclass(frozen=True, kw_only=True)
 class Take:
-    """A person's T pictures, fitted: one that is animated (T = 1), or the ones that drive.
+    """A person's T pictures, fitted; one that is animated has T = 1.
 
     times: (T,) float64 seconds. images: (T, S, S, 3) uint8 RGB. codes: batch of T. recover: (T, 3, 3) float64,
     the camera's plane -> pixels of the pictures. vertices: (T, V, 3) float32 in those pixels.
@@ -45,6 +46,24 @@ class Take:
     codes: Codes
     recover: NDArray[np.float64]
     vertices: NDArray[np.float32]
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures in pixels."""
+        return self.images.shape[1]
+
+    def resized(self, size: int) -> Take:
+        """The same with pictures of another size."""
+        if size == self.size:
+            return self
+        scale = size / self.size
+        whole = Window(0, 0, self.size)
+        return replace(
+            self,
+            images=np.stack([cut_window(image, whole, size) for image in self.images]),
+            recover=np.diag([scale, scale, 1]) @ self.recover,
+            vertices=self.vertices * np.float32(scale),
+        )
 
     @classmethod
     def of_fit(cls, track: Track, crops: Crops, fit: Fit) -> Take:
@@ -61,50 +80,47 @@ class Take:
         )
 
 
-def window_like(driving: Take, source: Take, transform: NDArray[np.float64]) -> Window:
-    """The square of the source's picture in which its head lies as the driver's does in his crop.
+class Encoded(NamedTuple):
+    """A source that a model has looked at: what all its frames share. size: side of its picture in pixels."""
 
-    As it does most of the time: the median place and size over the driving frames. Then the driver's camera fits the
-    source, whose picture is moved no farther than need be.
-    transform: (3, 3), the source's whole picture -> the crop of `source`.
-    """
-    (from_centre, from_scale), (to_centre, to_scale) = _head(source), _head(driving)
-    to_picture = np.linalg.inv(transform).astype(np.float64)
-    centre = transform_points(from_centre[None], to_picture)[0]
-    pixels = from_scale * to_picture[0, 0] / to_scale  # of the picture in one of the crop
-    left, top = np.rint(centre - to_centre * pixels).astype(int).tolist()
-    return Window(left, top, round(driving.images.shape[2] * pixels))
-
-
-def _head(take: Take) -> tuple[NDArray[np.float64], float]:
-    """Where the head's middle is, (2,) pixels, and how many pixels a unit of model space is wide: medians."""
-    centres = take.vertices[..., :2].mean(axis=1, dtype=np.float64)
-    scales = take.codes.camera[:, 0].numpy() * np.sqrt(np.abs(np.linalg.det(take.recover[:, :2, :2])))
-    return np.median(centres, axis=0), float(np.median(scales))
+    source: Any
+    size: int
 
 
 class Animate:
-    """Source and driving take -> the source's picture, moving as the driving face does, a frame at a time.
+    """Source and performance -> the source's picture, moved so, a frame at a time.
 
-    The source keeps its shape; expression, pose, eyes and camera are the driver's, as they are and not relative to
-    any frame, so that the result sits in the driver's crop.
-    Source: GDPW (BMVC 2022), reference face_reenact_demo.py.
+    The performance's codes are taken as they are; `transfer` makes them the source's.
     """
 
-    def __init__(self, flame: Flame, model: Animator, batch: int = 16) -> None:
+    def __init__(self, flame: Flame, model: Animator[Any], batch: int = 16) -> None:
         self.flame, self.model, self.batch = flame, model, batch
 
-    @torch.no_grad()
-    def __call__(self, source: Take, driving: Take) -> Iterator[NDArray[np.uint8]]:
+    def __call__(self, source: Take, driving: Performance) -> Iterator[NDArray[np.uint8]]:
         """Yields T pictures (S, S, 3) of the source's size, RGB."""
+        return self.move(self.encode(source), driving)
+
+    def encode(self, source: Take) -> Encoded:
+        """The first picture of a take, once for all performances."""
         image = torch.from_numpy(source.images[0]).permute(2, 0, 1) / 255
-        encoded = self.model.encode(image, _ndc(torch.from_numpy(source.vertices[:1]), source)[0])
-        for start in range(0, len(driving.times), self.batch):
-            rows = slice(start, start + self.batch)
-            codes = Codes(*(code[rows] for code in driving.codes))
-            vertices = retarget(self.flame, source.codes, codes, torch.from_numpy(driving.recover[rows]))
-            frames = self.model.animate(encoded, _ndc(vertices, driving))
+        vertices = pixels_to_ndc(torch.from_numpy(source.vertices[0]), source.size, source.size)
+        return Encoded(self.model.encode(image, vertices), source.size)
+
+    @torch.no_grad()
+    def move(self, encoded: Encoded, driving: Performance) -> Iterator[NDArray[np.uint8]]:
+        """Yields T pictures (S, S, 3), RGB; frames are worked out batch by batch, as they are asked for."""
+        driving = driving.resized(encoded.size)
+        for start in range(0, len(driving), self.batch):
+            rows = driving.rows(slice(start, start + self.batch))
+            vertices = meshes(self.flame, rows)
+            frames = self.model.animate(encoded.source, pixels_to_ndc(vertices, encoded.size, encoded.size))
             yield from (frames * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def meshes(flame: Flame, performance: Performance) -> Tensor:
+    """The (T, V, 3) meshes of a performance in its pixels, z away from the viewer in the same unit."""
+    codes = Codes(*(code.to(flame.v_template.device) for code in performance.codes))
+    return retarget(flame, codes, codes, torch.from_numpy(performance.recover))
 
 
 def retarget(
@@ -119,8 +135,3 @@ def retarget(
     pixels = apply_recover(project_orthographic(vertices, driving.camera), recover)
     pixels_per_unit = torch.linalg.det(recover[:, :2, :2]).abs().sqrt()
     return torch.cat([pixels[..., :2], pixels[..., 2:] * pixels_per_unit[:, None, None]], dim=2)
-
-
-def _ndc(vertices: Tensor, take: Take) -> Tensor:
-    height, width = take.images.shape[1:3]
-    return pixels_to_ndc(vertices, width, height)

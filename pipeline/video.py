@@ -1,10 +1,9 @@
-"""Video files: pictures out, one at a time, with their exact times; pictures in, as H.264."""
+"""Video files: pictures out, one at a time, with their exact times."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,15 +11,11 @@ import av
 import decord
 import numpy as np
 from av.stream import Disposition
-from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from pipeline.atomic import atomic_path
-from pipeline.errors import InputError, PipelineError, Reason
+from pipeline.errors import InputError, Reason
 from pipeline.records import Frame
 
-_TICKS = 90_000
-"""Ticks a second in written files: whole for 24, 25, 30, 50, 60 and 29.97 frames a second."""
 _DECORD_FORMATS = frozenset(("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "gif"))
 """Containers, by FFmpeg's name, of which decord gives the pictures that PyAV gives."""
 
@@ -80,6 +75,16 @@ def frame_times(path: str | Path) -> NDArray[np.float64]:
         return _read_index(container, _video_stream(container, path), path).times
 
 
+def time_unit(path: str | Path) -> Fraction:
+    """The unit in which a video counts the times of its pictures, in seconds.
+
+    Raises InputError: unreadable, not_video, no_video_stream.
+    """
+    path = Path(path)
+    with _open_container(path) as container:
+        return _video_stream(container, path).time_base or Fraction(1, av.time_base)
+
+
 def read_frames(path: str | Path, *, first: int = 0, threads: int = 1) -> Iterator[Frame]:
     """Pictures of a video in order of display, upright, with the stream's own time stamps.
 
@@ -118,62 +123,7 @@ def read_frames(path: str | Path, *, first: int = 0, threads: int = 1) -> Iterat
         raise InputError(Reason.TRUNCATED, f"{path}: damaged after picture {decoded} of {promised}")
 
 
-def write_video(path: str | Path, images: Iterable[NDArray[np.uint8]], times: Iterable[float] | float) -> None:
-    """H.264 (yuv420p, BT.709, limited range), whole or not at all.
-
-    images: (H, W, 3) uint8 RGB, all of one size; an odd side gets its last row or column twice.
-    times: seconds of each picture, rising, kept to 1/90000 s; or one number, pictures a second.
-    Raises PipelineError if the file cannot be written or there is no picture.
-    """
-    images = iter(images)
-    first = next(images, None)
-    if first is None:
-        raise PipelineError(f"{path}: no pictures to write")
-    with atomic_path(path) as partial:
-        try:
-            with av.open(_plain_name(partial), "w", options={"movflags": "+faststart"}) as container:
-                _encode(container, chain([first], images), first.shape[:2], times)
-        except av.FFmpegError as error:
-            raise PipelineError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def _encode(
-    container: av.container.OutputContainer,
-    images: Iterator[NDArray[np.uint8]],
-    size: tuple[int, int],
-    times: Iterable[float] | float,
-) -> None:
-    height, width = size
-    rate = Fraction(25 if isinstance(times, Iterable) else times).limit_denominator(1001)
-    stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
-    stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-    context = stream.codec_context
-    context.time_base = stream.time_base = Fraction(1, _TICKS)
-    context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709 in the tables of H.273
-    context.color_range = ColorRange.MPEG
-    ticks = _ticks(times if isinstance(times, Iterable) else (number / rate for number in count()))
-    for image in images:
-        padded = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
-        frame = av.VideoFrame.from_ndarray(padded, format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
-        frame.time_base = context.time_base
-        frame.pts, frame.duration = next(ticks)
-        container.mux(stream.encode(frame))
-    container.mux(stream.encode())
-
-
-def _ticks(times: Iterable[float | Fraction]) -> Iterator[tuple[int, int]]:
-    """Time stamp and duration of each picture; the last one's duration is that of the one before."""
-    stamps = (round(time * _TICKS) for time in times)
-    last, step = next(stamps), _TICKS // 25
-    for stamp in stamps:
-        step = stamp - last
-        yield last, step
-        last = stamp
-    yield last, step
-
-
-def _plain_name(path: Path) -> str:
+def plain_name(path: Path) -> str:
     """A name that FFmpeg cannot take for a protocol or an option."""
     return str(path.absolute())
 
@@ -182,7 +132,7 @@ def _open_container(path: Path) -> av.container.InputContainer:
     if not path.is_file():
         raise InputError(Reason.UNREADABLE, f"{path}: {'a folder, not a file' if path.is_dir() else 'no such file'}")
     try:
-        return av.open(_plain_name(path))
+        return av.open(plain_name(path))
     except (av.FFmpegError, OSError) as error:
         raise InputError(Reason.UNREADABLE, f"{path}: cannot be read as a video ({error.strerror})") from None
 
@@ -223,7 +173,7 @@ def _decord_pictures(path: Path, first: int, threads: int) -> Iterator[NDArray[n
     """Pictures in order of display from the first wanted one on, as far as decord gets."""
     decord.logging.set_level(decord.logging.QUIET)
     try:
-        reader = decord.VideoReader(_plain_name(path), num_threads=threads)
+        reader = decord.VideoReader(plain_name(path), num_threads=threads)
         if 0 < first < len(reader):
             reader.seek_accurate(first)
         for _ in range(first, len(reader)):

@@ -11,7 +11,8 @@ import pytest
 import torch
 from deca_set import published_deca
 
-from pipeline.video import read_frames, write_video
+from pipeline.encode import write_video
+from pipeline.video import read_frames
 
 SHARED = Path(os.environ.get("GDPW_SHARED", Path(__file__).parents[2] / "shared"))
 

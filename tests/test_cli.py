@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import jobs.cli
+from pipeline.encode import write_video
 from pipeline.ledger import Status, read_ledger
-from pipeline.video import write_video
 
 
 class Outcome(NamedTuple):

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from pipeline.clips import read_clip
+from pipeline.encode import write_video
 from pipeline.errors import InputError, Reason
 from pipeline.records import Boxes, Clip, Frame, Kind, Span
-from pipeline.video import write_video
 
 BRIGHTNESS = range(40, 240, 8)
 """Of the pictures of the drawn video."""

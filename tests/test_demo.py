@@ -10,11 +10,12 @@ import pytest
 from motion import Motion, correlation, motion_of
 
 from jobs.demo import packaged_file, run
+from pipeline.encode import write_video
 from pipeline.errors import PipelineError
 from pipeline.ledger import read_manifest
 from pipeline.sources import clip_of
 from pipeline.tracks import find_tracks
-from pipeline.video import read_frames, write_video
+from pipeline.video import read_frames
 
 FRAMES = 120
 

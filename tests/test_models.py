@@ -46,7 +46,7 @@ def test_without_weights_the_mesh_warps() -> None:
 def test_a_video_is_made_with_weights(weights: Path, astronaut: Path, excerpt: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     model = ModelConfig(checkpoint=weights, device="cpu")
-    reenact(ReenactConfig(source=astronaut, driving=excerpt, out=out, model=model, crop=CropConfig(size=64)))
+    reenact(ReenactConfig(source=str(astronaut), driving=str(excerpt), out=out, model=model, crop=CropConfig(size=64)))
     pictures = np.stack([frame.image for frame in read_frames(out)])
     assert pictures.shape == (12, 64, 64, 3)
     assert pictures.std(axis=(1, 2)).min() > 1

@@ -15,7 +15,7 @@ from pipeline.video import read_frames
 @pytest.fixture(scope="module")
 def animation(astronaut: Path, excerpt: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("reenact") / "out.mp4"
-    summary = run(ReenactConfig(source=astronaut, driving=excerpt, out=out, panels=True))
+    summary = run(ReenactConfig(source=str(astronaut), driving=str(excerpt), out=out, panels=True))
     assert summary == f"{out}: 12 frames"
     return out
 
@@ -40,11 +40,11 @@ def test_the_result_alone_replaces_a_former_one_only_where_allowed(
 ) -> None:
     out = tmp_path / "out.mp4"
     out.write_bytes(b"former")
-    config = ReenactConfig(source=astronaut, driving=excerpt, out=out)
+    config = ReenactConfig(source=str(astronaut), driving=str(excerpt), out=out)
     with pytest.raises(MisuseError, match="exists already"):
         run(config)
     assert out.read_bytes() == b"former"
-    run(ReenactConfig(source=astronaut, driving=excerpt, out=out, overwrite=True))
+    run(ReenactConfig(source=str(astronaut), driving=str(excerpt), out=out, overwrite=True))
     result = [frame.image for frame in read_frames(out)]
     panels = [frame.image[:, 256:512] for frame in read_frames(animation)]
     assert np.abs(np.stack(result).astype(int) - np.stack(panels)).mean() < 3

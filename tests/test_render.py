@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from toy_flame import CHIN, LEFT_CHEEK, LIFTED_BY_EXPRESSION, LIFTED_BY_SHAPE, PLACES, toy_model
+from toy_flame import CHIN, LEFT_CHEEK, LIFTED_BY_EXPRESSION, LIFTED_BY_SHAPE, toy_model
 
 from fit_deca.codes import CODE_SIZES, Codes
 from fit_deca.flame import Flame
-from pipeline.render import Animate, Take, retarget, window_like
+from pipeline.performance import Performance
+from pipeline.render import Animate, Take, retarget
+from pipeline.shards import FaceModelStamp
 
 SIZE = 8
 RECOVER = torch.tensor([[SIZE / 2, 0, SIZE / 2], [0, SIZE / 2, SIZE / 2], [0, 0, 1]])
@@ -31,6 +33,17 @@ def take(codes: Codes) -> Take:
         codes=codes,
         recover=RECOVER.double().expand(rows, 3, 3).numpy(),
         vertices=retarget(Flame(toy_model()), codes, codes, RECOVER.expand(rows, 3, 3)).numpy(),
+    )
+
+
+def performance(codes: Codes) -> Performance:
+    rows = len(codes.shape)
+    return Performance(
+        times=np.arange(rows) / 25,
+        codes=codes,
+        recover=RECOVER.double().expand(rows, 3, 3).numpy(),
+        size=SIZE,
+        face_model=FaceModelStamp(name="toy", hash="0"),
     )
 
 
@@ -56,26 +69,10 @@ class PaintsTheChin:
 
 
 def test_every_driving_frame_becomes_a_picture_of_the_source_in_order() -> None:
-    driving = codes(5)
+    driving = codes(5, shape=1)
     driving.camera[:, 0] = torch.tensor([0.0, 0.1, 0.2, 0.3, 9.0])
-    pictures = list(Animate(Flame(toy_model()), PaintsTheChin(), batch=2)(take(codes(1, shape=1)), take(driving)))
+    pictures = list(Animate(Flame(toy_model()), PaintsTheChin(), batch=2)(take(codes(1)), performance(driving)))
     assert [picture.shape for picture in pictures] == [(SIZE, SIZE, 3)] * 5
     # The chin is at y = 4, so at -4 * scale in NDC; 100 + 255 * 2 * scale, no brighter than 255.
     assert [picture[0, 0, 0].item() for picture in pictures] == [100, 151, 202, 253, 255]
     assert all(picture.dtype == np.uint8 for picture in pictures)
-
-
-def test_a_window_shows_the_source_as_the_driver_is_seen() -> None:
-    source, driving = take(codes(1, scale=0.4)), take(codes(5, scale=0.1))
-    driving.codes.camera[:, 1:] = torch.tensor([[0.0, 0], [1, 2], [1, 2], [1, 2], [90, 90]])
-    driving = take(driving.codes)
-    # The source's crop enlarges its picture twice, from (10, 20) on: there the head's unit is 0.8 px, in the
-    # driver's pictures 0.4 px, so a window pixel stands for two of the picture.
-    crop = np.array([[2.0, 0, -20], [0, 2, -40], [0, 0, 1]])
-    window = window_like(driving, source, crop)
-    assert window.side == 2 * SIZE
-    # In the picture the head's middle (0, y) is at (12, 22 - 0.8 y); in the driver's, most of the time moved by (1, 2),
-    # at (4.4, 4 - 0.4 (y + 2)).
-    y = np.mean([place[1] for place in PLACES.values()])
-    assert window.left == round(12 - 2 * 4.4)
-    assert window.top == round(22 - 0.8 * y - 2 * (4 - 0.4 * (y + 2)))

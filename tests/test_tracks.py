@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.encode import write_video
 from pipeline.errors import InputError, Reason
 from pipeline.pictures import read_picture
 from pipeline.records import Track
 from pipeline.sources import clip_of
 from pipeline.tracks import FindTracks, TrackConfig, find_tracks, track_picture
-from pipeline.video import read_frames, write_video
+from pipeline.video import read_frames
 
 Pictures = list[np.ndarray]
 

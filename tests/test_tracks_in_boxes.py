@@ -12,11 +12,12 @@ from PIL import Image
 
 from pipeline.clips import read_clip
 from pipeline.crop import CropConfig, CropTrack
+from pipeline.encode import write_video
 from pipeline.errors import InputError, Reason
 from pipeline.records import Boxes, Clip, Frame, Span
 from pipeline.sources import clip_of
 from pipeline.tracks import find_tracks
-from pipeline.video import read_frames, write_video
+from pipeline.video import read_frames
 
 FRAMES = 12
 WIDTH = 176

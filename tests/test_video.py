@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.encode import write_video
 from pipeline.errors import InputError, PipelineError, Reason
 from pipeline.records import Frame
-from pipeline.video import probe, read_frames, write_video
+from pipeline.video import probe, read_frames
 
 GRAYS = [20 + 10 * number for number in range(20)]
 
