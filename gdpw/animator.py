@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from gdpw.execution import COMPILE_MODES, Execution
 from gdpw.folding import fold
 from gdpw.generator import Generator, SourceFeatures
 from gdpw.guidance import Guidance
-
-Execution = Literal["eager", "compiled", "graphed"]
-"""How the decoder runs: as written; compiled; compiled and replayed as CUDA graphs."""
-
-_COMPILE_MODES = {"compiled": "default", "graphed": "reduce-overhead"}
 
 
 class Source(NamedTuple):
@@ -51,7 +47,7 @@ class Animator:
             layers.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._decode = self._image
         if execution != "eager":
-            self._decode = torch.compile(self._image, fullgraph=True, dynamic=False, mode=_COMPILE_MODES[execution])
+            self._decode = torch.compile(self._image, fullgraph=True, dynamic=False, mode=COMPILE_MODES[execution])
 
     @torch.no_grad()
     def encode(self, image: Tensor, vertices: Tensor) -> Source:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from gdpw.precision import without_autocast
+
 
 def blur_kernel(stride: int, device: torch.device | None = None) -> Tensor:
     """The 1-d Gaussian (k,) for downsampling by `stride`, sum 1: sigma = (stride - 1) / 2, k = 2 round(4 sigma) + 1.
@@ -40,7 +42,7 @@ def downsampling_matrix(size: int, stride: int, like: Tensor) -> Tensor:
 def downsample(picture: Tensor, strides: Sequence[int]) -> list[Tensor]:
     """`picture` reduced by each of `strides`, always in one step from full size.
 
-    picture: (B, C, H, W).
+    picture: (B, C, H, W). The arithmetic is that of its type, also under autocast.
     Returns for each stride (B, C, ceil(H / stride), ceil(W / stride)); for stride 1 `picture` itself.
     Convention: zero padding darkens borders, and output i sits at input i * stride (the corner of its cell, not the
     middle). The released weights were trained so.
@@ -50,13 +52,16 @@ def downsample(picture: Tensor, strides: Sequence[int]) -> list[Tensor]:
     rows = {stride: downsampling_matrix(height, stride, picture) for stride in strides if stride > 1}
     if not rows:
         return [picture for _ in strides]
-    # Channels last and all strides in one product, so that the picture is read once.
-    flat = picture.permute(0, 2, 3, 1).flatten(2)
-    short = (torch.cat(list(rows.values())) @ flat).unflatten(2, (width, -1)).split([len(m) for m in rows.values()], 1)
-    reduced = {
-        stride: (downsampling_matrix(width, stride, picture) @ part).permute(0, 3, 1, 2)
-        for stride, part in zip(rows, short, strict=True)
-    }
+    with without_autocast(picture):
+        # Channels last and all strides in one product, so that the picture is read once.
+        flat = picture.permute(0, 2, 3, 1).flatten(2)
+        short = (
+            (torch.cat(list(rows.values())) @ flat).unflatten(2, (width, -1)).split([len(m) for m in rows.values()], 1)
+        )
+        reduced = {
+            stride: (downsampling_matrix(width, stride, picture) @ part).permute(0, 3, 1, 2)
+            for stride, part in zip(rows, short, strict=True)
+        }
     return [picture if stride == 1 else reduced[stride] for stride in strides]
 
 

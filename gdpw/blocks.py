@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gdpw.norm import BatchNorm2d
 from gdpw.spectral import SpectralConv2d
 
 SLOPE = 0.1
@@ -22,7 +23,7 @@ class SameBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, padding: int = 1) -> None:
         super().__init__()
         self.conv = SpectralConv2d(in_channels, out_channels, kernel_size, padding=padding)
-        self.norm = nn.BatchNorm2d(out_channels)
+        self.norm = BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return activation(self.norm(self.conv(x)))
@@ -51,7 +52,7 @@ class Spade(nn.Module):
 
     def __init__(self, channels: int, modulation_channels: int, hidden_channels: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.norm = BatchNorm2d(channels, affine=False)
         self.shared_conv = nn.Sequential(
             SpectralConv2d(modulation_channels, hidden_channels, 3, padding=1), nn.LeakyReLU(SLOPE, inplace=True)
         )

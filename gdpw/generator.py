@@ -14,8 +14,9 @@ from gdpw.antialias import ReleasedKernel, downsample
 from gdpw.blocks import DownBlock, SameBlock, SpadeResBlock, UpBlock
 from gdpw.config import EMBEDDING_SIZE, FLOW_SIZE, GeneratorConfig
 from gdpw.guidance import Guidance, MeshRenderer
+from gdpw.precision import full_precision
 from gdpw.rasterizer import RasterizerName
-from gdpw.warp import backward_warp, flow_from_head, full_precision
+from gdpw.warp import backward_warp, flow_from_head
 
 
 class SourceFeatures(NamedTuple):
@@ -47,6 +48,12 @@ class GeneratorOutput(NamedTuple):
     warped: Tensor
     flows: dict[int, Tensor]
     mesh_flows: dict[int, Tensor]
+
+    def detached(self) -> GeneratorOutput:
+        """The same without its history."""
+        image, painted, alpha, warped = (x.detach() for x in self[:4])
+        flows, mesh_flows = ({stride: flow.detach() for stride, flow in flows.items()} for flows in self[4:])
+        return GeneratorOutput(image, painted, alpha, warped, flows, mesh_flows)
 
 
 class Generator(nn.Module):

@@ -16,7 +16,8 @@ from gdpw.antialias import downsample
 from gdpw.config import GanLoss, LossWeights
 from gdpw.discriminator import MultiScaleDiscriminator, Verdict
 from gdpw.generator import GeneratorOutput
-from gdpw.perceptual import Vgg19
+from gdpw.perceptual import PerceptualNetwork
+from gdpw.precision import full_precision, without_autocast
 from gdpw.warp import backward_warp, resize_area
 
 PYRAMID = (1, 2, 4, 8)
@@ -37,33 +38,43 @@ def generator_gan_loss(fake: Tensor, gan: GanLoss) -> Tensor:
 
 def feature_distances(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
     """Mean absolute difference layer by layer, (L,)."""
-    return torch.stack([F.l1_loss(a, b) for a, b in zip(ours, theirs, strict=True)])
+    return torch.stack([F.l1_loss(full_precision(a), full_precision(b)) for a, b in zip(ours, theirs, strict=True)])
 
 
 def gram_distances(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
     """Mean absolute difference of the Gram matrices, divided by C * H * W, layer by layer, (L,)."""
 
     def gram(feature: Tensor) -> Tensor:
-        flat = feature.flatten(2)
-        return flat @ flat.mT / flat[0].numel()
+        flat = full_precision(feature).flatten(2)
+        with without_autocast(flat):
+            return flat @ flat.mT / flat[0].numel()
 
     return feature_distances([gram(f) for f in ours], [gram(f) for f in theirs])
 
 
-def perceptual_distances(
-    vgg: Vgg19, pictures: Sequence[Tensor], targets: Sequence[Tensor], *, style: bool = False
-) -> tuple[Tensor, Tensor]:
-    """VGG feature and Gram distances of `pictures` to `targets`, pair by pair, summed over the pairs: (5,), (5,).
+def features_of(network: PerceptualNetwork, pictures: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Features of pictures (B, 3, h, w), all of one batch size; those of one height and width go in one pass."""
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for number, picture in enumerate(pictures):
+        by_size.setdefault((picture.shape[-2], picture.shape[-1]), []).append(number)
+    found: dict[int, list[Tensor]] = {}
+    for numbers in by_size.values():
+        features = network(torch.cat([pictures[number] for number in numbers]))
+        apart = zip(*(feature.chunk(len(numbers)) for feature in features), strict=True)
+        found |= dict(zip(numbers, map(list, apart), strict=True))
+    return [found[number] for number in range(len(pictures))]
 
-    The Gram distances are zeros unless `style` asks for them.
-    """
-    feature_sum, style_sum = pictures[0].new_zeros(2, 5)
-    for picture, target in zip(pictures, targets, strict=True):
-        ours, theirs = vgg(picture), vgg(target)
-        feature_sum = feature_sum + feature_distances(ours, theirs)
-        if style:
-            style_sum = style_sum + gram_distances(ours, theirs)
-    return feature_sum, style_sum
+
+def perceptual_distances(network: PerceptualNetwork, pictures: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    """Sum over the pairs of picture and target, all of one batch size, of their feature distances, (5,)."""
+    pairs = zip(features_of(network, pictures), features_of(network, targets), strict=True)
+    return _summed([feature_distances(ours, theirs) for ours, theirs in pairs])
+
+
+def _summed(distances: Sequence[Tensor]) -> Tensor:
+    """Sum (L,) of distances (l,) each, l <= L, the missing ones being zero."""
+    length = max(len(each) for each in distances)
+    return torch.stack([F.pad(each, (0, length - len(each))) for each in distances]).sum(0)
 
 
 class Comparison(NamedTuple):
@@ -97,22 +108,16 @@ def generator_terms(
     comparison: Comparison,
     flows: dict[int, Tensor],
     discriminator: MultiScaleDiscriminator,
-    vgg: Vgg19 | None,
+    network: PerceptualNetwork | None,
     weights: LossWeights,
 ) -> dict[str, Tensor]:
-    """The generator's loss terms. Without `vgg` there are no perceptual and no style terms, whatever their weights."""
-    image, target, warped = comparison
+    """The generator's loss terms. Without `network` none are perceptual or of style, whatever their weights."""
+    image, target, _ = comparison
     terms: dict[str, Tensor] = {}
     if weights.pixel:
         terms["pixel"] = weights.pixel * F.l1_loss(image, target)
-    if vgg is not None and (weights.perceptual or weights.style):
-        moved, resized = zip(*warped.values(), strict=True)
-        pyramids = {"": (downsample(image, PYRAMID), downsample(target, PYRAMID)), "warp_": (moved, resized)}
-        for prefix, (ours, theirs) in pyramids.items():
-            features, style = perceptual_distances(vgg, ours, theirs, style=weights.style > 0)
-            terms[f"{prefix}perceptual"] = weights.perceptual * features.sum()
-            if weights.style:
-                terms[f"{prefix}style"] = weights.style * style.sum()
+    if network is not None and (weights.perceptual or weights.style):
+        terms |= _perceptual_terms(comparison, network, weights)
     if weights.feature_matching or weights.adversarial:
         for prefix, verdicts in _judge(discriminator, comparison).items():
             matching = [feature_distances(real.features, fake.features).sum() for real, fake in verdicts]
@@ -123,6 +128,23 @@ def generator_terms(
         coarser = [flow for stride, flow in flows.items() if stride > 1]
         differences = [F.mse_loss(flow, resize_area(flows[1], *flow.shape[-2:])) for flow in coarser]
         terms["flow_consistency"] = weights.flow_consistency * torch.stack(differences).sum()
+    return terms
+
+
+def _perceptual_terms(comparison: Comparison, network: PerceptualNetwork, weights: LossWeights) -> dict[str, Tensor]:
+    """Of the result at the sizes of `PYRAMID`, and, prefix `warp_`, of the warped sources."""
+    image, target, warped = comparison
+    ours = features_of(network, [*downsample(image, PYRAMID), *(moved for moved, _ in warped.values())])
+    with torch.no_grad():
+        reduced = [resized for stride, (_, resized) in warped.items() if stride > 1]
+        theirs = features_of(network, [*downsample(target, PYRAMID), *reduced])
+    theirs.append(theirs[0])  # the finest warped picture, the last one, and the result have the same target
+    pairs = list(zip(ours, theirs, strict=True))
+    terms = {}
+    for prefix, part in {"": pairs[: len(PYRAMID)], "warp_": pairs[len(PYRAMID) :]}.items():
+        terms[f"{prefix}perceptual"] = weights.perceptual * _summed([feature_distances(*pair) for pair in part]).sum()
+        if weights.style:
+            terms[f"{prefix}style"] = weights.style * _summed([gram_distances(*pair) for pair in part]).sum()
     return terms
 
 

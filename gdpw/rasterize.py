@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gdpw import rasterize_numba, rasterize_torch
+from gdpw import rasterize_torch
 from gdpw.geometry import normalize_depth
 
 SNAP = 16
@@ -62,11 +62,18 @@ def rasterize(
     if on_cpu and faces.numel() and not 0 <= faces.min() <= faces.max() < vertices.shape[1]:
         raise ValueError(f"faces name vertices {faces.min()} to {faces.max()}, there are {vertices.shape[1]}")
     if draw is None:
-        draw = rasterize_numba.draw if on_cpu else rasterize_torch.draw
+        draw = _compiled_draw() if on_cpu else rasterize_torch.draw
     exact = vertices[..., :2].double() * (vertices.new_tensor([width, height]) / 2)
     drawn = (exact * snap).round() / snap if snap else exact
     z = normalize_depth(vertices)[..., 2].float()
     return Fragments(*draw(exact, drawn, z, faces.int(), height, width, not snap, cull))
+
+
+def _compiled_draw() -> Draw:
+    """Imported when first used: meshes drawn on a GPU need no numba."""
+    from gdpw import rasterize_numba
+
+    return rasterize_numba.draw
 
 
 def interpolate(fragments: Fragments, faces: Tensor, attributes: Tensor) -> Tensor:

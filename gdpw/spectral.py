@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gdpw.precision import without_autocast
+
 
 class SpectralConv2d(nn.Conv2d):
     """A 2-d convolution whose weight is divided by its largest singular value, estimated by power iteration.
@@ -32,15 +34,21 @@ class SpectralConv2d(nn.Conv2d):
         self.register_buffer("weight_v", F.normalize(torch.randn(weight[0].numel()), dim=0))
 
     def normalized_weight(self) -> Tensor:
-        """The weight the convolution uses, (out, in, k, k); in training it moves u and v one step."""
+        """The weight the convolution uses, (out, in, k, k); in training it moves u and v one step.
+
+        In the precision of `weight_orig`, also under autocast.
+        """
+        with without_autocast(self.weight_orig):
+            return self.weight_orig / self._largest_singular_value()
+
+    def _largest_singular_value(self) -> Tensor:
         matrix = self.weight_orig.flatten(1)
         if self.training:
             with torch.no_grad():
                 self.weight_v.copy_(F.normalize(matrix.T @ self.weight_u, dim=0, eps=1e-12))
                 self.weight_u.copy_(F.normalize(matrix @ self.weight_v, dim=0, eps=1e-12))
         # Copies, since a second call before the backward pass of the first moves u and v in place.
-        sigma = self.weight_u.clone() @ (matrix @ self.weight_v.clone())
-        return self.weight_orig / sigma
+        return self.weight_u.clone() @ (matrix @ self.weight_v.clone())
 
     def forward(self, x: Tensor) -> Tensor:
         return self._conv_forward(x, self.normalized_weight(), self.bias)

@@ -10,10 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def full_precision(x: Tensor) -> Tensor:
-    """`x` as float32, or as float64 if it is that already: half precision is too coarse for flows and pictures."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+from gdpw.precision import full_precision, memory_format
 
 
 def base_grid(
@@ -34,7 +31,8 @@ def backward_warp(feature: Tensor, flow: Tensor) -> Tensor:
 
     feature: (B, C, H, W), any range and float type; B may be 1 for a feature shared by all flows.
     flow: (B, 2, H, W), float32 or more precise.
-    Returns (B, C, H, W) in the type of `feature`, sampled in that of `flow`; zero where the flow leaves the picture.
+    Returns (B, C, H, W) in the type and memory format of `feature`, sampled in the type of `flow`; zero where the flow
+    leaves the picture.
     Raises ValueError if the two sizes differ.
     Convention: corner-aligned grid, sampled with align_corners=False, so zero flow is not the identity: the picture
     shrinks towards its centre by half a pixel at the rim. The released weights were trained so.
@@ -45,7 +43,8 @@ def backward_warp(feature: Tensor, flow: Tensor) -> Tensor:
     height, width = flow.shape[-2:]
     grid = base_grid(height, width, flow.dtype, flow.device) + flow.permute(0, 2, 3, 1)
     shared = feature.to(grid.dtype).expand(len(flow), -1, -1, -1)
-    return F.grid_sample(shared, grid, mode="bilinear", padding_mode="zeros", align_corners=False).to(feature.dtype)
+    sampled = F.grid_sample(shared, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return sampled.to(feature.dtype, memory_format=memory_format(feature))
 
 
 def flow_from_head(displacement: Tensor) -> Tensor:
