@@ -9,50 +9,15 @@ import numpy as np
 import pytest
 import simplejpeg
 import torch
-from torch import Tensor
-from toy_flame import CHIN, JAW, LEFT_PUPIL, LIFTED_BY_SHAPE, RIGHT_CHEEK, THROAT, toy_model
+from toy_flame import CHIN, JAW, LEFT_PUPIL, LIFTED_BY_SHAPE, RIGHT_CHEEK, THROAT
+from toy_session import FLAME, HEAD, RECOVER, SCALE, SIZE, RemembersMeshes, toy_session, toy_source
 
 from fit_deca.camera import project_orthographic
-from fit_deca.codes import CODE_SIZES, Codes
 from fit_deca.editing import apply_edits, parse_edits, preset_animation
-from fit_deca.flame import Flame
 from pipeline.edit_file import read_performance
 from pipeline.edit_session import DrawEdits, EditSession
 from pipeline.errors import PipelineError
 from pipeline.render import Take, retarget
-from pipeline.shards import FaceModelStamp
-
-SIZE = 16
-HEAD = FaceModelStamp.of(toy_model())
-FLAME = Flame(toy_model())
-RECOVER = torch.tensor([[SIZE / 2, 0, SIZE / 2], [0, SIZE / 2, SIZE / 2], [0, 0, 1]])
-
-
-class RemembersMeshes:
-    """A model that returns the source, and keeps the meshes it was asked for."""
-
-    def encode(self, image: Tensor, vertices: Tensor) -> Tensor:
-        self.source = vertices
-        self.driving: list[Tensor] = []
-        return image
-
-    def animate(self, source: Tensor, driving: Tensor) -> Tensor:
-        self.driving += driving
-        return source.expand(len(driving), -1, -1, -1)
-
-
-@pytest.fixture
-def source() -> Take:
-    codes = Codes(*(torch.zeros(1, size) for size in CODE_SIZES.values()))
-    codes.camera[:] = torch.tensor([0.15, 0, -3])
-    rng = np.random.default_rng(0)
-    return Take(
-        times=np.zeros(1),
-        images=rng.integers(0, 256, (1, SIZE, SIZE, 3), np.uint8),
-        codes=codes,
-        recover=RECOVER.double()[None].numpy(),
-        vertices=retarget(FLAME, codes, codes, RECOVER[None]).numpy(),
-    )
 
 
 @pytest.fixture
@@ -61,8 +26,13 @@ def model() -> RemembersMeshes:
 
 
 @pytest.fixture
-def session(source: Take, model: RemembersMeshes) -> EditSession:
-    return EditSession(DrawEdits(source, FLAME, model), HEAD)
+def source() -> Take:
+    return toy_source()
+
+
+@pytest.fixture
+def session(model: RemembersMeshes) -> EditSession:
+    return toy_session(model)
 
 
 def edit(session: EditSession, line: str, *, amend: bool = False) -> None:
@@ -130,7 +100,7 @@ def test_changes_are_undone_and_redone_in_order(session: EditSession) -> None:
     for step in (session.undo, session.undo, session.undo, session.redo, session.redo, session.redo):
         step()
         seen.append(scales(session))
-    assert seen == [0.15, 2, 1, 0.15, 1, 2, 0.15]
+    assert seen == [SCALE, 2, 1, SCALE, 1, 2, SCALE]
 
 
 def test_nothing_to_undo_or_redo_is_said_and_changes_nothing(session: EditSession) -> None:
@@ -139,7 +109,7 @@ def test_nothing_to_undo_or_redo_is_said_and_changes_nothing(session: EditSessio
         session.undo()
     with pytest.raises(PipelineError, match="nothing to redo"):
         session.redo()
-    assert scales(session) == 0.15
+    assert scales(session) == SCALE
 
 
 def test_a_change_after_undo_takes_the_place_of_what_was_undone(session: EditSession) -> None:
@@ -159,13 +129,13 @@ def test_an_amended_change_is_undone_as_one_and_keeps_what_came_before(session: 
     edit(session, "cam scale 3", amend=True)
     assert (scales(session), session.codes.camera[0, 1]) == (3, 7)
     session.undo()
-    assert (scales(session), session.codes.camera[0, 1]) == (0.15, 7)
+    assert (scales(session), session.codes.camera[0, 1]) == (SCALE, 7)
 
 
 def test_amending_at_the_start_is_a_change(session: EditSession) -> None:
     edit(session, "cam scale 1", amend=True)
     session.undo()
-    assert scales(session) == 0.15
+    assert scales(session) == SCALE
 
 
 def test_saved_codes_come_back_as_one_change(session: EditSession, tmp_path: Path) -> None:
@@ -176,7 +146,7 @@ def test_saved_codes_come_back_as_one_change(session: EditSession, tmp_path: Pat
     session.load(tmp_path / "codes.npz")
     assert torch.equal(session.codes.flat(), wanted)
     session.undo()
-    assert scales(session) == 0.15
+    assert scales(session) == SCALE
 
 
 def test_a_saved_animation_drives_and_is_not_loaded(session: EditSession, tmp_path: Path) -> None:

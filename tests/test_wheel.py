@@ -29,7 +29,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_its_data_and_no_tests(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"pipeline/data/face_landmarker.task", "fit_deca/data/generic_head.npz", "jobs/cli.py"} <= names
+    assert {
+        "pipeline/data/face_landmarker.task",
+        "fit_deca/data/generic_head.npz",
+        "jobs/cli.py",
+        "jobs/edit_page/page.js",
+    } <= names
     assert {name.split("/")[0] for name in names if not name.startswith("gdpw_pipe-")} == {
         "fit_deca",
         "gdpw",
