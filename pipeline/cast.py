@@ -62,17 +62,19 @@ def named_by_rank(clip: Clip, rank: int) -> Clip:
 
 @dataclass
 class _Person:
-    """frames: numbers of those that show him. thumbnails: of some of them; see `faces.Sight`."""
+    """frames: numbers of those that show him. thumbnails: of his first and last and some between; `faces.Sight`."""
 
     frames: set[int] = field(default_factory=set)
     thumbnails: list[NDArray[np.float32]] = field(default_factory=list)
-    next_look: float = -np.inf
+    _kept_until: float = -np.inf
 
     def add(self, frame: Frame, thumbnail: NDArray[np.float32]) -> None:
         self.frames.add(frame.number)
-        if frame.time >= self.next_look:
+        if len(self.thumbnails) < 2 or frame.time >= self._kept_until:
             self.thumbnails.append(thumbnail)
-            self.next_look = frame.time + _LOOKS
+            self._kept_until = frame.time + _LOOKS
+        else:
+            self.thumbnails[-1] = thumbnail
 
     def is_like(self, other: _Person) -> bool:
         """Whether both can be and seem to be one person, who is not twice in one picture."""
