@@ -13,9 +13,11 @@ from gdpw.errors import CheckpointError
 from jobs.commands.assets import assets
 from jobs.commands.demo import demo
 from jobs.commands.doctor import doctor
+from jobs.commands.edit import edit
 from jobs.commands.export import export
 from jobs.commands.preprocess import preprocess
 from jobs.commands.reenact import reenact
+from jobs.commands.train import train
 from jobs.options import Debug, debug_option
 from jobs.outputs import MisuseError
 from pipeline.errors import PipelineError
@@ -33,7 +35,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (preprocess, reenact, export, demo, doctor, assets):
+for command in (preprocess, reenact, edit, train, export, demo, doctor, assets):
     cli.add_command(command)
 
 
