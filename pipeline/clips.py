@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,17 @@ _Picture = tuple[int, Path]
 """Number and file of a frame in a folder."""
 
 
-def read_clip(clip: Clip) -> Iterator[Frame]:
+class Reader(Protocol):
+    """What reads clips: `read_clip`, here, or a `decoder.Decoder`."""
+
+    def __call__(self, clip: Clip, first: int = 0, /) -> Iterator[Frame]:
+        """The clip's frames in order, from the one with the number `first` on."""
+
+
+def read_clip(clip: Clip, first: int = 0) -> Iterator[Frame]:
     """The clip's frames in order, one picture in memory at a time, with the box that the annotation sees in each.
 
+    first: number of the first frame that is wanted.
     Numbers and times are those of the file, also where only a span of it is meant; nothing after the span is decoded.
     Pictures of a folder are numbered in order of their names, those of a training folder by their names.
     Raises InputError: what `read_frames` and `read_picture` raise; unreadable for a folder without pictures or with
@@ -40,13 +49,14 @@ def read_clip(clip: Clip) -> Iterator[Frame]:
     frames: Iterator[Frame]
     if clip.kind == Kind.VIDEO:
         times = frame_times(clip.path)
-        first, end = _part(times, clip.span)
-        frames = islice(read_frames(clip.path, first=first), None if end is None else end - first)
+        begin, end = _part(times, clip.span)
+        begin = max(begin, first)
+        frames = islice(read_frames(clip.path, first=begin), None if end is None else max(end - begin, 0))
     else:
         pictures = _pictures_of(clip)
         times = np.array([number / FOLDER_FPS for number, _ in pictures])
-        first, end = _part(times, clip.span)
-        frames = _read_pictures(pictures[first:end])
+        begin, end = _part(times, clip.span)
+        frames = _read_pictures([picture for picture in pictures[begin:end] if picture[0] >= first])
     for frame in frames:
         yield frame if clip.boxes is None else _with_box(frame, clip.boxes, frame.time - times[0])
     if clip.span is not None:
@@ -118,3 +128,19 @@ def _by_number(pictures: list[Path]) -> list[_Picture]:
     if not numbered:
         raise InputError(Reason.UNREADABLE, f"{pictures[0].parent}: no picture NUMBER{PICTURE_SUFFIX} in this folder")
     return sorted(numbered.items())
+
+
+def at_rate(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
+    """Of the frames those that come nearest after each 1/fps second: all of them, where they are not more frequent."""
+    start, due = None, 0
+    for frame in frames:
+        start = frame.time if start is None else start
+        passed = (frame.time - start) * fps + 1e-6
+        if passed >= due:
+            due = math.floor(passed) + 1
+            yield frame
+
+
+def timed_by_number(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
+    """The frames with their times by their numbers, for files whose time stamps are wrong."""
+    return (replace(frame, time=frame.number / fps) for frame in frames)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fit_deca.encoder import INPUT_SIZE
-from pipeline.clips import read_clip
+from pipeline.clips import Reader, read_clip
 from pipeline.errors import InputError, Reason
 from pipeline.records import Crops, EncoderCrops, Frame, Track
 
@@ -234,8 +234,11 @@ def _frames_of(track: Track, frames: Iterable[Frame]) -> Iterator[Frame]:
 class CropTrack:
     """Track -> its crops, reading the clip a second time and keeping nothing of it but the crops."""
 
-    def __init__(self, config: CropConfig) -> None:
+    def __init__(self, config: CropConfig, read: Reader = read_clip) -> None:
+        """read: what decodes clips."""
         self.config = config
+        self._read = read
 
     def __call__(self, track: Track) -> Crops:
-        return crop_track(track, read_clip(track.clip), self.config.size, encoder=self.config.encoder)
+        frames = self._read(track.clip, int(track.numbers[0]))
+        return crop_track(track, frames, self.config.size, encoder=self.config.encoder)

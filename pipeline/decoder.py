@@ -46,29 +46,29 @@ class Decoder:
         self.timeout = timeout
         self._process: _Process | None = None
 
-    def __call__(self, clip: Clip) -> Iterator[Frame]:
-        """The clip's frames in order.
+    def __call__(self, clip: Clip, first: int = 0, /) -> Iterator[Frame]:
+        """The clip's frames in order, from the one with the number `first` on.
 
         Raises InputError: what `read_clip` raises, decode_timeout, or worker_died where the process died at one frame
         of the clip again and again.
         """
-        delivered, deaths = 0, 0
+        deaths = 0
         while True:
             try:
                 process = self._process = self._process or _Process()
-                for frame in process.read(clip, delivered, self.timeout):
-                    delivered, deaths = delivered + 1, 0
+                for frame in process.read(clip, first, self.timeout):
+                    first, deaths = frame.number + 1, 0
                     yield frame
                 return
             except TimeoutError:
                 self.close()
-                message = f"{clip.path}: no picture after number {delivered} in {self.timeout:g} s (--decode-timeout)"
+                message = f"{clip.path}: no picture from number {first} on in {self.timeout:g} s (--decode-timeout)"
                 raise InputError(Reason.DECODE_TIMEOUT, message) from None
             except (EOFError, OSError):
                 deaths += 1
                 self.close()
                 if deaths > RETRIES:
-                    message = f"{clip.path}: its decoder died {deaths} times after picture number {delivered}"
+                    message = f"{clip.path}: its decoder died {deaths} times at picture number {first}"
                     raise InputError(Reason.WORKER_DIED, message) from None
 
     @property
@@ -109,9 +109,12 @@ class _Process:
         theirs.close()
         self._connection.recv()  # it is ready: loading libraries is not decoding
 
-    def read(self, clip: Clip, skip: int, timeout: float) -> Iterator[Frame]:
-        """Frames but for the first `skip`. Raises TimeoutError, and EOFError or OSError when the process is dead."""
-        self._connection.send((clip, skip))
+    def read(self, clip: Clip, first: int, timeout: float) -> Iterator[Frame]:
+        """Frames from the one with the number `first` on.
+
+        Raises TimeoutError, and EOFError or OSError when the process is dead.
+        """
+        self._connection.send((clip, first))
         try:
             while (message := self._next(timeout)) is not None:
                 if isinstance(message, InputError):

@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from itertools import islice
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -31,17 +30,17 @@ def serve(connection: Connection, file: int) -> None:
     connection.send("ready")
     while True:
         try:
-            clip, skip = connection.recv()
+            clip, first = connection.recv()
         except EOFError:
             return
-        connection.send(_serve_clip(connection, memory, clip, skip))
+        connection.send(_serve_clip(connection, memory, clip, first))
 
 
-def _serve_clip(connection: Connection, memory: _Memory, clip: Clip, skip: int) -> InputError | None:
+def _serve_clip(connection: Connection, memory: _Memory, clip: Clip, first: int) -> InputError | None:
     """Send the clip's chunks. Returns what ended it early."""
     unread = 0
     fault = None
-    chunks = memory.chunks(islice(read_clip(clip), skip, None))
+    chunks = memory.chunks(read_clip(clip, first))
     while True:
         try:
             chunk = next(chunks, None)

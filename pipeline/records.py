@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fit_deca.codes import Codes
+if TYPE_CHECKING:  # processes that only decode start in a fifth of the time without torch
+    from fit_deca.codes import Codes
 
 
 class Kind(StrEnum):

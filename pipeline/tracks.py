@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cast import Cast, named_by_rank
-from pipeline.clips import read_clip
+from pipeline.clips import Reader, read_clip
 from pipeline.crowd import Crowd, Seen
 from pipeline.errors import InputError, Reason
 from pipeline.landmarker import Face
@@ -96,13 +96,15 @@ class FindTracks:
     lacked, no_face, face_too_small, face_rolled, too_short.
     """
 
-    def __init__(self, config: TrackConfig) -> None:
+    def __init__(self, config: TrackConfig, read: Reader = read_clip) -> None:
+        """read: what decodes clips."""
         self.config = config
+        self._read = read
         self._crowd = Crowd(patience=config.max_gap, most=1 if config.faces == "largest" else _MOST_FACES)
 
     def __call__(self, clip: Clip) -> TrackedClip:
         if clip.kind == Kind.PICTURE:
-            (frame,) = read_clip(clip)
+            (frame,) = self._read(clip)
             return TrackedClip(self._stills(clip, frame), 1, None)
         drafts, cast = Drafts(self.config), Cast()
         lacks: Counter[Reason] = Counter()
@@ -128,7 +130,7 @@ class FindTracks:
         """The clip's frames in order, each with the faces that are followed. Raises what `read_clip` raises."""
         cuts = SceneCuts()
         self._crowd.forget()
-        for frame in read_clip(clip):
+        for frame in self._read(clip):
             yield self._look(frame, self._follow(frame, new_shot=cuts(frame.image)))
 
     def still(self, clip: Clip, image: NDArray[np.uint8]) -> Track:

@@ -35,10 +35,10 @@ def troubled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "sitecustomize.py").write_text(
         "import pipeline.clips, os, time\n"
         "read = pipeline.clips.read_clip\n"
-        "def trouble(clip):\n"
+        "def trouble(clip, first):\n"
         "    if 'crash' in clip.path: os.kill(os.getpid(), 11)\n"
         "    if 'hang' in clip.path: time.sleep(1000)\n"
-        "    return read(clip)\n"
+        "    return read(clip, first)\n"
         "pipeline.clips.read_clip = trouble\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -91,7 +91,7 @@ def test_a_decoder_that_hangs_is_killed_and_the_next_clip_is_read(excerpt: Path,
         with pytest.raises(InputError) as fault:
             list(decoder(clip_of(troubled / "hang.mp4")))
         assert fault.value.reason == Reason.DECODE_TIMEOUT
-        assert "no picture after number 0 in 3 s (--decode-timeout)" in fault.value.message
+        assert "no picture from number 0 on in 3 s (--decode-timeout)" in fault.value.message
         assert len(list(decoder(clip_of(excerpt)))) == 12
 
 
@@ -108,7 +108,7 @@ def test_a_decoder_that_is_killed_midway_goes_on_where_it_was(tmp_path: Path) ->
 
 def test_a_clip_that_kills_its_decoder_every_time_is_given_up(excerpt: Path, troubled: Path) -> None:
     with Decoder(timeout=60) as decoder:
-        with pytest.raises(InputError, match="its decoder died 3 times after picture number 0") as fault:
+        with pytest.raises(InputError, match="its decoder died 3 times at picture number 0") as fault:
             list(decoder(clip_of(troubled / "crash.mp4")))
         assert fault.value.reason == Reason.WORKER_DIED
         assert len(list(decoder(clip_of(excerpt)))) == 12

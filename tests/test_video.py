@@ -265,3 +265,17 @@ def test_the_carphone_clip_is_whole(carphone: Path) -> None:
     info = probe(carphone)
     assert (info.width, info.height, info.frames, info.has_audio) == (176, 144, 120, False)
     assert len(read(carphone)[0]) == 120
+
+
+def test_a_long_video_is_read_from_any_frame_without_decord(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    write_video(tmp_path / "a.mp4", [rng.integers(0, 255, (64, 64, 3), np.uint8) for _ in range(400)], 25)
+    short = list(read_frames(tmp_path / "a.mp4"))
+    monkeypatch.setattr("pipeline.video._DECORD_BYTES", 0)
+    monkeypatch.setattr("pipeline.video.decord", None)
+    for first in (0, 5, 17, 250, 399):
+        frames = list(read_frames(tmp_path / "a.mp4", first=first))
+        assert [frame.number for frame in frames] == list(range(first, 400))
+        for frame, wanted in zip(frames, short[first:], strict=True):
+            assert frame.time == wanted.time
+            assert np.abs(frame.image.astype(int) - wanted.image).max() <= 2
