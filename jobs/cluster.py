@@ -33,7 +33,7 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int
     if own:
         ray.init(
             address=address or "local",
-            num_cpus=None if address else cpus or _cores(),
+            num_cpus=None if address else cpus or cores(),
             include_dashboard=None if address else False,
             log_to_driver=False,
             logging_level=logging.FATAL,
@@ -48,5 +48,6 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int
             ray.shutdown()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """CPUs that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
