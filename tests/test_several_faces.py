@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pipeline.cast import named_by_rank
+from pipeline.encode import write_video
 from pipeline.errors import InputError, Reason
 from pipeline.pictures import read_picture
 from pipeline.sources import clip_of
 from pipeline.tracks import FindTracks, TrackConfig, TrackedClip, find_tracks
-from pipeline.encode import write_video
 from pipeline.video import read_frames
 
 
