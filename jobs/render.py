@@ -1,0 +1,130 @@
+"""Jobs -> animated videos: resumed where a run ended, a ledger row a job, a report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from jobs.cluster import cluster
+from jobs.outputs import resumed_folder
+from jobs.ray_stage import FailureLimit
+from jobs.render_graph import Counts, RenderGraph, Resources
+from pipeline.errors import Fault, PipelineError, Reason
+from pipeline.ledger import LEDGER, Status
+from pipeline.pieces import Pieces
+from pipeline.render_ledger import RenderRow, write_render_ledger
+from pipeline.render_plan import RenderJob, RenderPlan
+from pipeline.render_report import REPORT, write_report
+from pipeline.render_stages import RenderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderRunConfig:
+    """out: the folder of the results. plan: what to make. render: how it looks.
+
+    retry_failed: jobs that failed before are tried again. overwrite: former results here are deleted first.
+    max_failed: jobs that may fail; one more stops the run. address, cpus: see `cluster`.
+    """
+
+    out: Path
+    plan: RenderPlan
+    render: RenderConfig = field(default_factory=RenderConfig)
+    retry_failed: bool = False
+    overwrite: bool = False
+    max_failed: int | None = None
+    address: str | None = None
+    cpus: int | None = None
+
+
+def run(config: RenderRunConfig) -> str:
+    """Make the videos that are not there yet, then ledger and report. Returns a summary for people.
+
+    Raises PipelineError if no job gave a video (the ledger then says why), or nothing can be written; MisuseError for a
+    folder with something else in it, or with results of other options.
+    """
+    jobs, faults = _checked(config.plan, config.render)
+    pieces = _begin(config)
+    rows = {key: row for key, row in _rows(pieces) if _stands(row, config)}
+    waiting = [job for job in jobs if key_of(job) not in rows]
+    counts = Counts(prepared=0, encoded=0)
+    if waiting:
+        limit = FailureLimit(config.max_failed)
+        with cluster(config.address, config.cpus):
+            graph = RenderGraph(config.render, config.out, Resources.of_cluster())
+            keys = {job.output: key_of(job) for job in waiting}
+            for row in tqdm(graph(_by_source(waiting)), total=len(waiting), unit="job", disable=None):
+                rows[keys[row.output]] = row
+                pieces.write(keys[row.output], row.as_json())
+                if row.status == Status.FAILED:
+                    limit.failed(row.message)
+            counts = graph.counts()
+    ledger = [*map(RenderRow.of_fault, faults), *(rows[key_of(job)] for job in jobs)]
+    write_render_ledger(ledger, config.out)
+    write_report(ledger, f"{len(waiting)} jobs worked on in this run: {counts}", config.out)
+    return _summary(config.out, ledger)
+
+
+def key_of(job: RenderJob) -> str:
+    """What a job's result is kept by: all that the job says."""
+    return json.dumps([job.output, job.source, job.driving, job.options])
+
+
+def _checked(plan: RenderPlan, render: RenderConfig) -> tuple[list[RenderJob], list[Fault]]:
+    """The jobs whose own options there are, and the faults of the plan and of the others."""
+    jobs, faults = [], list(plan.faults)
+    for job in plan.jobs:
+        try:
+            render.of(job)
+            jobs.append(job)
+        except ValueError as error:
+            faults.append(Fault(path=job.output, line=None, reason=Reason.BAD_ANNOTATION, problem=str(error)))
+    return jobs, faults
+
+
+def _begin(config: RenderRunConfig) -> Pieces:
+    """The folder of the results with what is known of them."""
+    pieces = Pieces(config.out)
+    if config.overwrite and pieces.begun:
+        for _, row in _rows(pieces):
+            (config.out / row.output).unlink(missing_ok=True)
+        shutil.rmtree(pieces.folder)
+        for name in (LEDGER, REPORT):
+            (config.out / name).unlink(missing_ok=True)
+        pieces.begin(config.render.stored())
+        return pieces
+    return resumed_folder(config.out, config.render.stored())
+
+
+def _rows(pieces: Pieces) -> Iterator[tuple[str, RenderRow]]:
+    return ((key, RenderRow.of_json(row)) for key, row in pieces.read_all())
+
+
+def _stands(row: RenderRow, config: RenderRunConfig) -> bool:
+    """Whether a job need not be done again."""
+    if row.status == Status.DONE:
+        path = config.out / row.output
+        return path.is_file() and path.stat().st_size == row.bytes
+    return not (config.retry_failed and row.status == Status.FAILED)
+
+
+def _by_source(jobs: list[RenderJob]) -> list[RenderJob]:
+    """Jobs of one source together, the sources in the order in which they are first named."""
+    first = {job.source: place for place, job in reversed(list(enumerate(jobs)))}
+    return sorted(jobs, key=lambda job: first[job.source])
+
+
+def _summary(out: Path, ledger: list[RenderRow]) -> str:
+    ended = Counter(row.status for row in ledger)
+    others = ", ".join(f"{ended[status]} {status}" for status in (Status.SKIPPED, Status.FAILED) if ended[status])
+    if not ended[Status.DONE]:
+        why = ledger[0].message if len(ledger) == 1 else f"none of {len(ledger)} jobs gave a video"
+        raise PipelineError(f"{why} (see {out / LEDGER})")
+    frames = sum(row.frames for row in ledger)
+    text = f"{out}: {ended[Status.DONE]} of {len(ledger)} jobs done, {frames:,} frames"
+    return f"{text}, {others} (see {out / LEDGER})" if others else text
