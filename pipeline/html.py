@@ -20,11 +20,12 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #888; --bar: #4a7ab5; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; } .wide { overflow-x: auto; }
+table { border-collapse: collapse; } .wide { overflow-x: auto; margin-bottom: 1rem; }
 th, td { text-align: left; padding: .2rem 1rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .strip, .charts { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { margin: 0; } figcaption { color: var(--soft); font-size: .85rem; overflow-wrap: anywhere; }
+.charts figure { width: 320px; }
 .strip figure { width: 200px; } .strip img { width: 100%; display: block; border-radius: 4px; }
 svg { fill: currentColor; font-size: 11px; } svg .bar { fill: var(--bar); } svg .axis { stroke: var(--soft); }
 p.note { color: var(--soft); }

@@ -43,6 +43,21 @@ class MeshPen:
         return cv2.addWeighted(drawn, self.opacity, picture, 1 - self.opacity, 0).astype(np.uint8, copy=False)
 
 
+def draw_points(
+    image: NDArray[np.uint8],  # (H, W, 3)
+    vertices: NDArray[np.float32],  # (V, 2 or 3) in its pixels, counted from its edges
+    scale: int = 2,
+    color: tuple[int, int, int] = (80, 255, 120),
+) -> NDArray[np.uint8]:  # (scale * H, scale * W, 3)
+    """Every vertex, the back's too, as a pixel of the enlarged picture: for a mesh whose triangles are unknown."""
+    height, width = scale * image.shape[0], scale * image.shape[1]
+    picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
+    x, y = np.floor(vertices[:, :2] * scale).astype(int).T
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    picture[y[inside], x[inside]] = color
+    return picture
+
+
 def _faces_viewer(corners: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which triangles (F, 3, 2), counter-clockwise seen from outside, show their outside; y runs down."""
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
