@@ -1,117 +1,187 @@
-"""Videos -> a dataset: tracks, crops, fits, shards, manifest and ledger."""
+"""Videos -> a dataset: scan, plan, then tracks and samples on Ray, parts, shards, manifest and ledger."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 from tqdm import tqdm
 
-from jobs.outputs import new_folder
-from pipeline.crop import CropConfig, CropTrack
+from jobs.cluster import cluster
+from jobs.outputs import resumed_folder
+from jobs.ray_stage import Failed, FailureLimit, RayStage, TooManyFailedError, run_stages
+from pipeline.assembly import Assembly
+from pipeline.crop import CropConfig
 from pipeline.dataset import write_description
-from pipeline.errors import Fault, InputError, PipelineError
+from pipeline.errors import InputError, PipelineError
 from pipeline.fit import FitConfig, FitTrack
-from pipeline.ledger import LEDGER, LedgerRow, ManifestRow, Status, write_ledger, write_manifest
-from pipeline.records import Clip, Fit, Track
-from pipeline.shards import FaceModelStamp, ShardWriter, samples_of
+from pipeline.layouts import Layout
+from pipeline.ledger import LEDGER, LedgerRow, Status, write_ledger, write_manifest
+from pipeline.parts import ReadConfig, TrackClip, TrackClipConfig, Tracked, TrackPart, WriteTrack, WriteTrackConfig
+from pipeline.plan import ClipResult, Plan
+from pipeline.records import Clip
+from pipeline.shards import FaceModelStamp
 from pipeline.sources import scan
-from pipeline.tracks import FindTracks, TrackConfig
+from pipeline.split import SplitConfig
+from pipeline.tracks import TrackConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreprocessConfig:
-    """input: a video or a folder of them. out: a folder, new or empty. shard_bytes: size at which a shard is full."""
+    """input, layout, metadata: as `scan` reads them. out: a folder, new or one that the same options have begun.
+
+    shard_bytes: size at which a shard is full. workers: of each stage; None is one a core. address: of a Ray cluster
+    that runs; None starts Ray here. max_failed: failures that are accepted; None for any number. retry: do again what
+    failed before.
+    """
 
     input: Path
     out: Path
+    layout: Layout = "auto"
+    metadata: Path | None = None
+    read: ReadConfig = field(default_factory=ReadConfig)
     tracks: TrackConfig = field(default_factory=TrackConfig)
     crop: CropConfig = field(default_factory=CropConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
     shard_bytes: int = 1_000_000_000
+    workers: int | None = None
+    address: str | None = None
+    max_failed: int | None = None
+    retry: Literal["failed"] | None = None
 
     def stored(self) -> dict[str, Any]:
         """What of it decides what the dataset holds."""
+        read = {name: value for name, value in asdict(self.read).items() if name != "timeout"}
         return {
+            "read": read,
             "tracks": asdict(self.tracks),
             "crop": asdict(self.crop),
-            "landmarks": asdict(self.fit.landmarks),
+            "fit": self.fit.stored(),
+            "split": asdict(self.split),
             "shard_bytes": self.shard_bytes,
         }
 
 
 def run(config: PreprocessConfig) -> str:
-    """Write the dataset. Returns a summary for people.
+    """Write the dataset, or what is missing of it. Returns a summary for people.
 
-    Raises PipelineError if no input gave a track (the ledger then says why), or the output cannot be written.
+    Raises MisuseError if `out` holds something else, PipelineError if no input gave a track or more failed than
+    accepted (the ledger then says why), or if the output cannot be written.
     """
-    found = scan(config.input)
+    plan = Plan.of(scan(config.input, config.layout, config.metadata))
     fit_track = FitTrack(config.fit)
-    new_folder(config.out)
+    config = replace(config, crop=replace(config.crop, encoder=fit_track.sees_pictures))
     face_model = FaceModelStamp.of(fit_track.face_model)
-    with (
-        FindTracks(config.tracks) as find_tracks,
-        ShardWriter(config.out, face_model, config.shard_bytes) as shards,
-    ):
-        graph = _Graph(find_tracks, CropTrack(config.crop), fit_track, shards)
-        ledger = [_left_out(fault) for fault in found.faults]
-        ledger += [graph(clip) for clip in tqdm(found.clips, unit="clip", disable=None)]
-    write_manifest(graph.manifest, config.out)
+    pieces = resumed_folder(config.out, {**config.stored(), "face_model": face_model.hash})
+    assembly = Assembly(pieces, plan, config.shard_bytes)
+    if config.retry:
+        assembly.forget([key for key, result in assembly.results.items() if result.row().status == Status.FAILED])
+    try:
+        _work(config, plan, assembly)
+    except TooManyFailedError:
+        write_ledger(plan.ledger(assembly.results), config.out)
+        raise
+    assembly.finish()
+    ledger = plan.ledger(assembly.results)
+    write_manifest(assembly.manifest(), config.out)
     write_ledger(ledger, config.out)
     write_description(config.out, face_model, config.stored())
     return _summary(config.out, ledger)
 
 
-class _Graph:
-    """The stages in a row: clip -> tracks -> crops -> fit -> samples in a shard."""
-
-    def __init__(
-        self, find_tracks: FindTracks, crop_track: CropTrack, fit_track: FitTrack, shards: ShardWriter
-    ) -> None:
-        self.find_tracks, self.crop_track, self.fit_track, self.shards = find_tracks, crop_track, fit_track, shards
-        self.manifest: list[ManifestRow] = []
-
-    def __call__(self, clip: Clip) -> LedgerRow:
-        start, known = time.perf_counter(), len(self.manifest)
-        try:
-            tracked = self.find_tracks(clip)
-            for track in tracked.tracks:
-                crops = self.crop_track(track)
-                fit = self.fit_track(track, crops)
-                shard, offsets = self.shards.write_track(samples_of(track, crops, fit))
-                self.manifest.append(_manifest_row(track, fit, shard, offsets))
-            fault = tracked.fault
-        except InputError as error:
-            fault = error
-        rows = self.manifest[known:]
-        frames = sum(row.frames for row in rows)
-        return LedgerRow.of(clip.path, fault, tracks=len(rows), frames=frames, seconds=time.perf_counter() - start)
+def _work(config: PreprocessConfig, plan: Plan, assembly: Assembly) -> None:
+    """Do what is missing. Raises TooManyFailedError past the limit."""
+    missing = {key: clip for key, clip in plan.clips.items() if key not in assembly.results}
+    assembly.note_run(clips=len(plan.clips), missing=len(missing))
+    if not missing:
+        return
+    limit, start = FailureLimit(config.max_failed), time.monotonic()
+    done = len(plan.clips) - len(missing)
+    with (
+        cluster(config.address, config.workers) as cpus,
+        tqdm(total=len(plan.clips), initial=done, unit="clip", disable=None) as bar,
+    ):
+        frames = 0
+        for key, result, parts in _results(missing, graph(config), config.workers or cpus):
+            assembly.add(key, result, parts)
+            frames += result.frames
+            bar.set_postfix_str(f"{frames / (time.monotonic() - start):.0f} frames/s", refresh=False)
+            bar.update()
+            if result.row().status == Status.FAILED:
+                limit.failed(result.message)
 
 
-def _left_out(fault: Fault) -> LedgerRow:
-    return LedgerRow.of(fault.path, InputError(fault.reason, str(fault)), tracks=0, frames=0, seconds=0.0)
-
-
-def _manifest_row(track: Track, fit: Fit, shard: str, offsets: list[int]) -> ManifestRow:
-    accelerations = np.diff(fit.vertices[..., :2], n=2, axis=0)
-    median, p95 = np.quantile(fit.error_px, [0.5, 0.95])
-    return ManifestRow(
-        identity=track.clip.identity,
-        video=track.clip.video,
-        clip=track.clip.clip,
-        track=track.index,
-        frames=len(track),
-        shard=shard,
-        error_median_px=float(median),
-        error_p95_px=float(p95),
-        jitter_px=float(np.linalg.norm(accelerations, axis=2).mean()) if len(accelerations) else 0.0,
-        split=track.clip.split or "train",
-        numbers=track.numbers.tolist(),
-        offsets=offsets,
+def graph(config: PreprocessConfig) -> list[RayStage]:
+    """Clip -> its tracks -> a part for each track; decoding has a process beside each stage."""
+    track = TrackClipConfig(tracks=config.tracks, read=config.read)
+    write = WriteTrackConfig(
+        crop=config.crop, fit=config.fit, split=config.split, timeout=config.read.timeout, out=config.out.absolute()
     )
+    gpus = 0.25 if (config.fit.device or "").startswith("cuda") else 0.0
+    return [
+        RayStage(stage=TrackClip, config=track, num_cpus=0.5),
+        RayStage(stage=WriteTrack, config=write, num_cpus=0.25, num_gpus=gpus),
+    ]
+
+
+def _results(
+    clips: dict[str, Clip], stages: list[RayStage], workers: int
+) -> Iterator[tuple[str, ClipResult, list[TrackPart]]]:
+    """What became of each clip, once all of its tracks have come through."""
+    drafts: dict[str, _Draft] = {}
+    given_up: set[str] = set()
+    for key, value in run_stages(clips.items(), stages, workers=workers):
+        if key in given_up:
+            continue
+        draft = drafts.setdefault(key, _Draft())
+        draft.add(value)
+        if isinstance(value, Failed):
+            given_up.add(key)
+        if draft.complete:
+            del drafts[key]
+            yield key, draft.result(clips[key]), draft.written()
+
+
+class _Draft:
+    """What is known of a clip."""
+
+    def __init__(self) -> None:
+        self._tracked: Tracked | None = None
+        self._parts: list[TrackPart] = []
+        self._faults: list[InputError] = []
+        self._failed = False
+
+    def add(self, value: Tracked | TrackPart | InputError | Failed) -> None:
+        match value:
+            case Failed(reason, message):
+                self._faults.append(InputError(reason, message))
+                self._failed = True
+            case InputError():
+                self._faults.append(value)
+            case TrackPart():
+                self._parts.append(value)
+            case Tracked():
+                self._tracked = value
+
+    @property
+    def complete(self) -> bool:
+        tracks = self._tracked.tracks if self._tracked else None
+        return self._failed or len(self._parts) + len(self._faults) == tracks
+
+    def written(self) -> list[TrackPart]:
+        """All parts in order; none where one of them is missing."""
+        return [] if self._faults else sorted(self._parts, key=lambda part: part.row["track"])
+
+    def result(self, clip: Clip) -> ClipResult:
+        parts = self.written()
+        fault = self._faults[0] if self._faults else self._tracked and self._tracked.fault
+        seconds = sum(part.seconds for part in self._parts) + (self._tracked.seconds if self._tracked else 0.0)
+        frames = sum(part.row["frames"] for part in parts)
+        return ClipResult.of(clip, fault, tracks=len(parts), frames=frames, seconds=seconds)
 
 
 def _summary(out: Path, ledger: list[LedgerRow]) -> str:

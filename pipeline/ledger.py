@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.errors import InputError, PipelineError, Reason
 
 MANIFEST = "manifest.parquet"
 LEDGER = "ledger.parquet"
+_ROWS_AT_A_TIME = 10_000
 
 _MANIFEST_SCHEMA = pa.schema(
     [
@@ -117,8 +119,8 @@ class LedgerRow:
 
 
 def write_manifest(rows: Iterable[ManifestRow], folder: Path) -> None:
-    """Write `folder`/manifest.parquet, whole or not at all."""
-    write_rows([asdict(row) for row in rows], _MANIFEST_SCHEMA, folder / MANIFEST)
+    """Write `folder`/manifest.parquet, whole or not at all; of the rows few are held at a time."""
+    write_rows((asdict(row) for row in rows), _MANIFEST_SCHEMA, folder / MANIFEST)
 
 
 def read_manifest(folder: Path) -> list[ManifestRow]:
@@ -145,11 +147,12 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def write_rows(rows: list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
+def write_rows(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
     """Write a table, whole or not at all; texts become printable."""
-    clean = [{name: printable(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows]
-    with atomic_path(path) as partial:
-        pq.write_table(pa.Table.from_pylist(clean, schema=schema), partial)
+    clean = ({name: printable(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows)
+    with atomic_path(path) as partial, pq.ParquetWriter(partial, schema) as writer:
+        while batch := list(islice(clean, _ROWS_AT_A_TIME)):
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

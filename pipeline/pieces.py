@@ -76,6 +76,13 @@ class Pieces:
             raise KeyError(key)
         return _read(path)["result"]
 
+    def get(self, key: str) -> Any:
+        """The result of an item, None where there is none yet."""
+        try:
+            return self.read(key)
+        except KeyError:
+            return None
+
     def read_all(self) -> Iterator[tuple[str, Any]]:
         """Keys and results so far, in no order."""
         for folder in filter(Path.is_dir, self.folder.iterdir()):

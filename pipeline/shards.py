@@ -15,12 +15,14 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
+import shutil
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import simplejpeg
@@ -139,6 +141,35 @@ def fixed_point_scale(vertices: NDArray[np.float32]) -> float:
     return 2.0 ** math.floor(math.log2((INT16_MAX - 0.5) / max(float(np.abs(vertices).max()), 1.0)))
 
 
+def write_part(path: Path, samples: Iterator[Sample], model: FaceModelStamp) -> list[int]:
+    """Write the members of samples, without a tar's end, for `join_parts`. Returns where each begins and the last ends.
+
+    Raises PipelineError if the file cannot be written.
+    """
+    with atomic_path(path) as partial:
+        with partial.open("wb") as file, _tar_writer(file) as tar:
+            offsets = [0]
+            for sample in samples:
+                tar.write(encode_sample(sample, model))
+                offsets.append(tar.tarstream.offset)
+        os.truncate(partial, offsets[-1])
+    return offsets
+
+
+def join_parts(path: Path, parts: Iterable[Path]) -> None:
+    """Write a shard: the parts in this order, and a tar's end. Raises PipelineError if a part is missing."""
+    with atomic_path(path) as partial, partial.open("wb") as shard:
+        for part in parts:
+            with part.open("rb") as file:
+                shutil.copyfileobj(file, shard, 1 << 20)
+        end = shard.tell() + 2 * tarfile.BLOCKSIZE
+        shard.truncate(end + -end % tarfile.RECORDSIZE)
+
+
+def _tar_writer(file: BinaryIO) -> TarWriter:
+    return TarWriter(file, user="gdpw", group="gdpw", mtime=0, encoder=False)
+
+
 class ShardWriter:
     """Fills `shard-000000.tar`, `shard-000001.tar`, ... in a folder, a whole track into one of them.
 
@@ -179,7 +210,7 @@ class ShardWriter:
         with ExitStack() as stack:
             partial = stack.enter_context(atomic_path(self.folder / self._name))
             file = stack.enter_context(partial.open("wb"))
-            self._tar = stack.enter_context(TarWriter(file, user="gdpw", group="gdpw", mtime=0, encoder=False))
+            self._tar = stack.enter_context(_tar_writer(file))
             self._open = stack.pop_all()
 
 
