@@ -104,7 +104,7 @@ def install(asset: Asset, put: Callable[[Path], object], sha256: str = "") -> Pa
     target = assets_folder() / asset.file
     with atomic_path(target) as partial:
         put(partial)
-        digest = _digest(partial)
+        digest = digest_of(partial)
         if not digest.startswith(sha256.lower()):
             raise PipelineError(f"{asset.file}: has the SHA-256 {digest}, expected {sha256}; it is not kept")
         if fault := _load_fault(asset, partial, digest):
@@ -133,7 +133,7 @@ def identify(file: Path) -> Asset | None:
     if named := next((asset for asset in candidates if asset.file in names), None):
         return named
     alike = [asset for asset in candidates if file.suffix == Path(asset.file).suffix]
-    digest = _digest(file) if alike else ""
+    digest = digest_of(file) if alike else ""
     if published := next((asset for asset in alike if asset.sha256 and digest.startswith(asset.sha256)), None):
         return published
     fitting = [asset for asset in alike if not _load_fault(asset, file, digest)]
@@ -150,7 +150,7 @@ def face_landmarker_file() -> Path:
     Raises PipelineError if it is missing or not the published file.
     """
     path = require("face_landmarker")
-    if fault := _load_fault(CATALOGUE["face_landmarker"], path, _digest(path)):
+    if fault := _load_fault(CATALOGUE["face_landmarker"], path, digest_of(path)):
         raise PipelineError(fault)
     return path
 
@@ -160,7 +160,7 @@ def _examine(asset: Asset, folder: Path, load: bool) -> Finding:
         path = find(asset.name, folder=folder)
         if path is None:
             return Finding(asset, None)
-        digest = _digest(path)
+        digest = digest_of(path)
     except PipelineError as error:
         return Finding(asset, None, fault=str(error))
     added = _notes(path.with_name(CHECKSUMS)).get(path.name, digest)
@@ -190,7 +190,8 @@ def _is_archive(file: Path) -> bool:
     return file.suffix == ".zip"  # files of weights are zip archives too, by other names
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file. Raises PipelineError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -110,3 +110,25 @@ def test_vertices_of_the_neutral_head_land_where_camera_and_transform_say(encode
     torch.testing.assert_close(first[:, :2], 112 * plane[:, :2] + 112, rtol=0, atol=1e-3)
     torch.testing.assert_close(second[:, :2], 50 * plane[:, :2] + torch.tensor([7.0, 9.0]), rtol=0, atol=1e-3)
     torch.testing.assert_close(first[:, 2], plane[:, 2], rtol=0, atol=1e-5)
+
+
+class Overflowing(nn.Module):
+    """An encoder whose precision is too low for bright pictures."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: Tensor) -> Tensor:
+        parameters = self.encoder(images)
+        return torch.where(images.amax((1, 2, 3))[:, None] == 1, torch.inf, parameters)
+
+
+def test_a_face_that_overflows_half_precision_is_encoded_exactly_beside_its_batch(
+    encoder: Encoder, flame: Flame, faces: Tensor
+) -> None:
+    pictures = faces.clamp(max=250)
+    pictures[1] = 255
+    expected = DecaFitter(encoder, flame)(pictures)
+    found = DecaFitter(Overflowing(encoder), flame, exact=encoder)(pictures)  # type: ignore[arg-type]
+    torch.testing.assert_close(found.codes.flat(), expected.codes.flat(), rtol=0, atol=1e-5)
