@@ -56,7 +56,9 @@ def read_performance(path: Path, face_model: FaceModelStamp) -> Performance:
             codes, times, recover = (arrays[name] for name in ("codes", "times", "recover"))
             size, (name, hash_) = int(arrays["size"]), arrays["face_model"].tolist()
         _check(codes, times, recover, size)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise PipelineError(f"{path}: not a file of codes that edit saved ({error})") from error
     refuse_mix(path, FaceModelStamp(name=name, hash=hash_), face_model)
     return Performance(

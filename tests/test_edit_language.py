@@ -111,7 +111,7 @@ def test_a_file_is_replaced_only_where_allowed(session: EditSession, tmp_path: P
         ("save", "name a file"),
         ("load", "name a file"),
         ("save codes.txt", "give it a name that ends in .npz"),
-        ("load gone.npz", "gone.npz: not a file of codes"),
+        ("load gone.npz", "gone.npz: cannot be read (No such file or directory)"),
     ],
 )
 def test_a_bad_line_is_told_in_one_line_and_changes_nothing(session: EditSession, line: str, message: str) -> None:
