@@ -16,7 +16,7 @@ from pipeline.keys import track_prefix
 from pipeline.models import ModelConfig, load_model
 from pipeline.overlay import MeshPen
 from pipeline.portrait import read_portrait
-from pipeline.reenactment import FollowConfig, follow, panels
+from pipeline.reenactment import FollowConfig, follow, framed_for, panels
 from pipeline.render import Animate, Take
 from pipeline.tracks import FindTracks
 
@@ -47,6 +47,7 @@ def run(out: Path) -> str:
         portrait = read_portrait(str(source), find_tracks, fit_track, config.crop.size)
         name = f"{dataset}::{track_prefix(*track).rstrip('/')}"
         driving = read_driving(name, find_tracks, fit_track, config.crop.size)
+    portrait = framed_for(portrait, driving, fit_track.flame)
     performance = follow(portrait.take, driving, FollowConfig(), fit_track.flame)
     results = Animate(fit_track.flame, load_model(ModelConfig(), fit_track.face_model))(portrait.take, performance)
     pictures = panels(portrait.take, results, driving, "hold")

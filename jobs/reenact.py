@@ -20,7 +20,7 @@ from pipeline.models import ModelConfig, load_model
 from pipeline.paste import paste_back
 from pipeline.pictures import write_picture
 from pipeline.portrait import Portrait, read_portrait
-from pipeline.reenactment import FollowConfig, follow, panels
+from pipeline.reenactment import FollowConfig, follow, framed_for, panels
 from pipeline.render import Animate
 from pipeline.tracks import FindTracks, TrackConfig
 
@@ -65,6 +65,7 @@ def run(config: ReenactConfig) -> str:
     with FindTracks(config.tracks) as find_tracks:
         portrait = read_portrait(config.source, find_tracks, fit_track, config.crop.size)
         driving = read_driving(config.driving, find_tracks, fit_track, config.crop.size)
+    portrait = framed_for(portrait, driving, fit_track.flame)
     performance = follow(portrait.take, driving, config.follow, fit_track.flame)
     if config.codes:
         write_performance(config.codes, performance)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.addresses import Moment, Stored, parse_source
-from pipeline.crop import Window, crop_track, track_window
+from pipeline.crop import Window, crop_track, cut_window, track_window, transform_points, window_transform
 from pipeline.dataset import open_dataset
 from pipeline.errors import InputError, PipelineError, Reason
 from pipeline.fit import FitTrack
@@ -38,6 +38,26 @@ class Portrait:
     picture: NDArray[np.uint8]
     window: Window
     take: Take
+
+    def framed(self, zoom: float) -> Portrait:
+        """The same face in a square that is so many times as wide, and the face in its place of it.
+
+        The square is no wider than the picture, but where it was so before.
+        """
+        side = max(min(round(zoom * self.window.side), max(self.picture.shape[:2])), self.window.side)
+        if side == self.window.side:
+            return self
+        growth = side - self.window.side
+        window = Window(self.window.left - round(growth / 2), self.window.top - round(growth * 3 / 5), side)
+        size, take = self.take.size, self.take
+        change = window_transform(window, size) @ np.linalg.inv(window_transform(self.window, size))
+        moved = replace(
+            take,
+            images=cut_window(self.picture, window, size)[None],
+            recover=change @ take.recover,
+            vertices=transform_points(take.vertices, change).astype(np.float32),
+        )
+        return replace(self, window=window, take=moved)
 
 
 def read_portrait(name: str, find_tracks: FindTracks, fit_track: FitTrack, size: int) -> Portrait:

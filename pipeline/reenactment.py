@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 from fit_deca.flame import Flame
 from pipeline.driving import Driving, OnMissing
 from pipeline.performance import Performance
+from pipeline.portrait import Portrait
 from pipeline.render import Take
-from pipeline.transfer import TransferConfig, transfer
+from pipeline.transfer import Heads, TransferConfig, transfer
+
+ZOOMS = (1.0, 1.25, 1.6, 2.0, 2.5)
+"""How much wider than its own square a source's view may be."""
+_TOLERATED = 1.1
+"""How much larger than the driver's a source's head may be in its view."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +27,17 @@ class FollowConfig:
 
     transfer: TransferConfig = field(default_factory=TransferConfig)
     on_missing: OnMissing = "hold"
+
+
+def framed_for(portrait: Portrait, driving: Driving, flame: Flame) -> Portrait:
+    """The portrait with as much around its head as the driver has around his, so that it can go where his goes.
+
+    In steps, `ZOOMS`, so that few views of one source serve all drivers: for most, who stay in place, the first.
+    """
+    head = Heads.of(flame, portrait.take.codes, portrait.take.recover).scales[0]
+    takes = [take.resized(portrait.take.size) for take in driving.takes]
+    growth = max(head / np.median(Heads.of(flame, take.codes, take.recover).scales) for take in takes)
+    return portrait.framed(next((zoom for zoom in ZOOMS if _TOLERATED * zoom >= growth), ZOOMS[-1]))
 
 
 def follow(source: Take, driving: Driving, config: FollowConfig, flame: Flame) -> Performance:

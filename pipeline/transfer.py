@@ -53,7 +53,8 @@ def transfer(source: Take, driving: Performance, config: TransferConfig, flame: 
     """The performance of one track of a driver as the source gives it, in pixels of the source's picture.
 
     source: one frame. The source's head stays as large as it is and where it is, as far as the driver's does: his
-    usual size and place in the picture, or those of the frame that motion is relative to, become the source's.
+    usual size and place in the picture, or those of the frame that motion is relative to, become the source's. Where
+    its way across the picture would lead out of it, it is shortened.
     """
     driving = driving.resized(source.size)
     if config.smooth == "one-euro":
@@ -64,8 +65,8 @@ def transfer(source: Take, driving: Performance, config: TransferConfig, flame: 
     moved = replace(driving, codes=codes._replace(**kept))
     if "camera" in config.keep:
         return replace(moved, recover=np.repeat(source.recover[:1], len(driving), axis=0))
-    stage = _Heads.of(flame, source.codes, source.recover)
-    return replace(moved, recover=_placed(stage, _Heads.of(flame, moved.codes, moved.recover), origin) @ moved.recover)
+    stage, heads = Heads.of(flame, source.codes, source.recover), Heads.of(flame, moved.codes, moved.recover)
+    return replace(moved, recover=_placed(source, stage, heads, origin) @ moved.recover)
 
 
 def smoothed(driving: Performance, config: OneEuroConfig) -> Performance:
@@ -120,39 +121,51 @@ def _added(source: Codes, driving: Codes, origin: int) -> Codes:
     )
 
 
-class _Heads(NamedTuple):
-    """Where heads turn about, (T, 2) pixels, and how many pixels a unit of model space is wide, (T,)."""
+class Heads(NamedTuple):
+    """Where the middles of heads are, (T, 2) pixels, and how many pixels a unit of model space is wide, (T,)."""
 
     places: NDArray[np.float64]
     scales: NDArray[np.float64]
 
     @classmethod
-    def of(cls, flame: Flame, codes: Codes, recover: NDArray[np.float64]) -> _Heads:
+    def of(cls, flame: Flame, codes: Codes, recover: NDArray[np.float64]) -> Heads:
         matrix = torch.from_numpy(recover)
-        places = apply_recover(project_orthographic(_root(flame, codes.shape), codes.camera.double()), matrix)
+        places = apply_recover(project_orthographic(_middles(flame, codes), codes.camera.double()), matrix)
         scales = codes.camera[:, 0].double() * torch.linalg.det(matrix[:, :2, :2]).abs().sqrt()
         return cls(places[:, 0, :2].numpy(), scales.numpy())
 
 
-def _root(flame: Flame, shape: Tensor) -> Tensor:
-    """The joint on which heads of these shapes (T, 100) turn: (T, 1, 3) model space."""
-    components = flame.joint_regressor[0] @ flame.shape_components.unflatten(1, (-1, 3))  # (100, 3)
-    rest = flame.joint_regressor[0] @ flame.v_template
-    return (rest + shape.to(components) @ components)[:, None].double().cpu()
+def _middles(flame: Flame, codes: Codes) -> Tensor:
+    """The mean vertex of heads turned so, as if they were stiff: (T, 1, 3) float64 in model space."""
+    means = torch.stack(
+        [flame.joint_regressor[0], torch.full_like(flame.joint_regressor[0], 1 / len(flame.v_template))]
+    )
+    components = means @ flame.shape_components.unflatten(1, (-1, 3))  # (100, 2, 3)
+    shaped = means @ flame.v_template + torch.tensordot(codes.shape.to(components), components, dims=1)
+    root, middle = shaped.double().cpu().split(1, dim=1)
+    return root + (middle - root) @ axis_angle_to_matrix(codes.pose[:, :3].double()).mT
 
 
-def _placed(stage: _Heads, heads: _Heads, origin: int | None) -> NDArray[np.float64]:
-    """What takes each frame's pixels to those of the source's picture, (T, 3, 3).
-
-    A driver whose head is small in his picture, since he roams, moves the source's larger head no farther across the
-    picture than his own goes: it would leave it.
-    """
+def _placed(source: Take, stage: Heads, heads: Heads, origin: int | None) -> NDArray[np.float64]:
+    """What takes each frame's pixels to those of the source's picture, (T, 3, 3)."""
     if origin is None:
         place, scale = np.median(heads.places, axis=0), float(np.median(heads.scales))
     else:
         place, scale = heads.places[origin], float(heads.scales[origin])
     growth = float(stage.scales[0]) / scale
-    target = stage.places[0] + min(growth, 1.0) * (heads.places - place)
-    matrices = np.tile(np.diag([growth, growth, 1.0]), (len(heads.places), 1, 1))
-    matrices[:, :2, 2] = target - growth * heads.places
+    ways = growth * (heads.places - place)
+    matrices = np.tile(np.diag([growth, growth, 1.0]), (len(ways), 1, 1))
+    matrices[:, :2, 2] = stage.places[0] + _room(source, ways) * ways - growth * heads.places
     return matrices
+
+
+def _room(source: Take, ways: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What share of its ways (T, 2) the source's head can go, across and down (2,), and not leave its picture.
+
+    The head is a circle as wide as its mesh. However little room there is, a twentieth of the picture is free to it.
+    """
+    points = source.vertices[0, :, :2].astype(np.float64)
+    centre, radius = points.mean(0), np.ptp(points[:, 0]) / 2
+    free = np.maximum([centre - radius, source.size - centre - radius], source.size / 20)
+    gone = np.maximum([-np.quantile(ways, 0.01, axis=0), np.quantile(ways, 0.99, axis=0)], 1e-6)
+    return np.minimum((free / gone).min(0), 1)
