@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from urllib.parse import quote
 
 import lz4.frame
 import numpy as np
@@ -35,6 +36,32 @@ def vertices_path(picture: str | Path) -> Path:
     if not picture.name.endswith(PICTURE_SUFFIX):
         raise PipelineError(f"{picture}: a picture of a training folder is named *{PICTURE_SUFFIX}")
     return picture.with_name(picture.name.removesuffix(PICTURE_SUFFIX) + VERTICES_SUFFIX)
+
+
+def training_folder(root: Path, identity: str, video: str, clip: str, track: int) -> Path:
+    """Where a track's frames lie: `person/video/clip`; the clip's first track has its name, others `~2`, `~3`, ...
+
+    What a folder's name cannot hold, and what the original's file patterns would misread, is percent-encoded.
+    """
+    folders = (identity, video, clip if track == 0 else f"{clip}~{track + 1}")
+    return root.joinpath(*map(_folder_name, folders))
+
+
+def _folder_name(name: str) -> str:
+    encoded = quote(name, safe="#", errors="surrogateescape")
+    return f"%2E{encoded[1:]}" if encoded.startswith(".") else encoded
+
+
+def write_frame(folder: Path, number: int, jpeg: bytes, vertices: NDArray[np.float32]) -> None:
+    """Write a frame into its training folder, the mesh first: the original looks for pictures and expects their meshes.
+
+    jpeg: the encoded picture, kept byte by byte. vertices: (V, 3), x and y in its pixels.
+    Raises PipelineError if a file cannot be written.
+    """
+    picture = folder / f"{number:07d}{PICTURE_SUFFIX}"
+    write_vertices(vertices_path(picture), vertices)
+    with atomic_path(picture) as partial:
+        partial.write_bytes(jpeg)
 
 
 def read_vertices(path: str | Path) -> NDArray[np.float32]:
