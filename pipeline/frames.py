@@ -18,6 +18,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from pipeline.errors import PipelineError
 from pipeline.shards import FaceModelStamp
 from pipeline.track_index import TAR_BLOCK
 
@@ -31,6 +32,7 @@ class StoredFrame(NamedTuple):
     """A frame as stored. jpeg: the picture, still encoded, width x height pixels. vertices: (V, 3) int16, in pixels
     times `scale`."""
 
+    shard: str
     key: str
     jpeg: bytes
     width: int
@@ -42,8 +44,15 @@ class StoredFrame(NamedTuple):
     def decode_into(self, picture: NDArray[np.uint8], vertices: NDArray[np.float32]) -> None:
         """Fill the picture (S, S, 3) RGB, resized if need be, and the mesh (V, 3), NDC with z in stored pixels.
 
-        Raises ValueError for a picture that cannot be decoded or is not square, and for a mesh of another size.
+        Raises PipelineError for a picture that cannot be decoded or is not square, and for a mesh of another size.
         """
+        try:
+            self._decode_picture(picture)
+            self._decode_vertices(vertices)
+        except ValueError as error:
+            raise PipelineError(f"{self.shard}: sample {self.key} is not usable ({error})") from error
+
+    def _decode_picture(self, picture: NDArray[np.uint8]) -> None:
         if self.width != self.height:
             raise ValueError(f"a picture of {self.width}x{self.height} is not square")
         size = len(picture)
@@ -53,14 +62,31 @@ class StoredFrame(NamedTuple):
             stored = simplejpeg.decode_jpeg(self.jpeg, colorspace="RGB")
             shrinks = size < self.width
             cv2.resize(stored, (size, size), picture, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+    def _decode_vertices(self, vertices: NDArray[np.float32]) -> None:
         if self.vertices.shape != vertices.shape:
             raise ValueError(f"a mesh of {len(self.vertices)} vertices among meshes of {len(vertices)}")
-        to_pixels, half = np.float32(1 / self.scale), np.float32(self.width / 2)
-        np.multiply(self.vertices, to_pixels / half, out=vertices)
+        half = np.float32(self.width / 2)
+        np.multiply(self.vertices, np.float32(1 / self.scale) / half, out=vertices)
         x, y, z = vertices.T  # numpy is slow where rows are as short as three
         x -= 1
         y -= 1
         z *= half
+
+
+def read_frame(shard: Path, start: int, stop: int, prefix: str) -> StoredFrame:
+    """The frame that lies in these bytes of a shard. prefix: what its key begins with, by `keys.track_prefix`.
+
+    Raises PipelineError, naming shard and track, where there is no such sample.
+    """
+    try:
+        frame = parse_frame(read_range(shard, start, stop), str(shard))
+        if not frame.key.startswith(prefix):
+            raise ValueError(f"{frame.key} lies there: the manifest is of another shard")
+    except (OSError, ValueError, KeyError) as error:
+        place = f"bytes {start} to {stop}, of the track {prefix}"
+        raise PipelineError(f"{shard}: no usable sample in {place} ({error}); run preprocess again") from error
+    return frame
 
 
 def read_range(path: Path, start: int, stop: int) -> bytes:
@@ -73,8 +99,11 @@ def read_range(path: Path, start: int, stop: int) -> bytes:
     return data
 
 
-def parse_frame(sample: bytes) -> StoredFrame:
-    """The frame in the bytes of one sample of a tar. Raises ValueError or KeyError where they are none."""
+def parse_frame(sample: bytes, shard: str) -> StoredFrame:
+    """The frame in the bytes of one sample of the shard of that name.
+
+    Raises ValueError or KeyError where they are none.
+    """
     members: dict[str, bytes] = {}
     keys = set()
     for name, content in _tar_members(sample):
@@ -83,7 +112,7 @@ def parse_frame(sample: bytes) -> StoredFrame:
         members[extension] = content
     if len(keys) != 1:
         raise ValueError(f"holds {len(keys)} samples, not one")
-    return stored_frame(keys.pop(), members)
+    return stored_frame(shard, keys.pop(), members)
 
 
 def _tar_members(data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -107,14 +136,18 @@ def _tar_members(data: bytes) -> Iterator[tuple[str, bytes]]:
             raise ValueError(f"a tar member of kind {kind!r}")
 
 
-def stored_frame(key: str, members: Mapping[str, Any]) -> StoredFrame:
-    """The frame in a sample's members, extension -> bytes. Raises ValueError or KeyError where they are none."""
+def stored_frame(shard: str, key: str, members: Mapping[str, Any]) -> StoredFrame:
+    """The frame in a sample's members, extension -> bytes.
+
+    Raises ValueError or KeyError where they are none.
+    """
     about = json.loads(members["json"])
     width, height = about["size"]
     vertices = _npy(members["vertices.npy"])
     if vertices.dtype != np.int16 or vertices.ndim != 2 or vertices.shape[1] != 3:
         raise ValueError(f"{vertices.dtype} {vertices.shape} is no mesh")
     return StoredFrame(
+        shard=shard,
         key=key,
         jpeg=members["jpg"],
         width=width,

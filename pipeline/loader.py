@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, islice
 
 import torch
 from torch import Tensor
 
 from pipeline.dataset import Dataset, refuse_mix
-from pipeline.errors import PipelineError
-from pipeline.frames import StoredFrame, parse_frame, read_range
-from pipeline.pairs import PairBatch, PairSampler
+from pipeline.frames import StoredFrame, read_frame
+from pipeline.pairs import Pair, PairBatch, PairSampler
 from pipeline.track_index import read_track_index
 
 
@@ -65,54 +64,53 @@ class PairLoader:
     def iterate(self, start_step: int = 0) -> Iterator[PairBatch]:
         """Batches from that step on, without end; a start anywhere costs the same. Closing it ends its threads.
 
-        Raises PipelineError, naming shard and key, where a sample cannot be read.
+        Raises PipelineError, naming shard and track, where a sample cannot be read.
         """
-        steps = count(start_step)
-        with ThreadPoolExecutor(self.config.workers, thread_name_prefix="pairs") as pool:
-            ahead = islice(steps, self.config.workers + self.config.prefetch)
-            batches = deque(pool.submit(self.read, step) for step in ahead)
-            try:
-                for step in steps:
-                    batch = batches.popleft().result()
-                    batches.append(pool.submit(self.read, step))
-                    yield batch
-            finally:
-                for waiting in batches:
-                    waiting.cancel()
+        return read_ahead(self.config, (partial(self.read, step) for step in count(start_step)))
 
     def read(self, step: int) -> PairBatch:
         """The rank's batch of one step. Raises as `iterate` does."""
         pairs = self.sampler.draw_step(step, self.config.batch_size, self.rank, self.world)
-        share, size = len(pairs), self.config.size
-        picture_memory = self._empty((2, share, size, size, 3), torch.uint8)
-        vertex_memory = self._empty((2, share, self._vertices, 3), torch.float32)
-        pictures, vertices = picture_memory.numpy(), vertex_memory.numpy()
-        for place, pair in enumerate(pairs):
-            for side, frame in enumerate((pair.source, pair.driving)):
-                stored = self._read_frame(pair.track, frame)
-                with self._naming(pair.track, frame):
-                    stored.decode_into(pictures[side, place], vertices[side, place])
-        return PairBatch(step, pairs, *picture_memory.permute(0, 1, 4, 2, 3), *vertex_memory)
+        frames = [tuple(self._read_frame(pair.track, frame) for frame in (pair.source, pair.driving)) for pair in pairs]
+        return decode_batch(step, pairs, frames, self._vertices, self.config)
 
     def _read_frame(self, row: int, frame: int) -> StoredFrame:
-        with self._naming(row, frame):
-            shard = self._shards[self.index.shard.codes[row]]
-            stored = parse_frame(read_range(shard, *self.index.byte_range(row, frame)))
-            if not stored.key.startswith(self.index.prefix(row)):
-                raise ValueError(f"{stored.key} lies there: the manifest is of another shard")
+        shard = self._shards[self.index.shard.codes[row]]
+        stored = read_frame(shard, *self.index.byte_range(row, frame), self.index.prefix(row))
         refuse_mix(shard, stored.face_model, self.face_model)
         return stored
 
-    @contextmanager
-    def _naming(self, row: int, frame: int) -> Iterator[None]:
-        """Faults of a sample say which it is."""
-        try:
-            yield
-        except (OSError, ValueError, KeyError) as error:
-            shard = self._shards[self.index.shard.codes[row]]
-            start, stop = self.index.byte_range(row, frame)
-            place = f"frame {frame} of {self.index.prefix(row)}, bytes {start} to {stop}"
-            raise PipelineError(f"{shard}: no usable sample for {place} ({error}); run preprocess again") from error
 
-    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        return torch.empty(shape, dtype=dtype, pin_memory=self.config.pin_memory)
+def read_ahead(config: LoaderConfig, batches: Iterable[Callable[[], PairBatch]]) -> Iterator[PairBatch]:
+    """Make the batches in the workers' threads, and hand them on in order. Closing it ends the threads."""
+    batches = iter(batches)
+    with ThreadPoolExecutor(config.workers, thread_name_prefix="pairs") as pool:
+        ahead = deque(pool.submit(batch) for batch in islice(batches, config.workers + config.prefetch))
+        try:
+            while ahead:
+                batch = ahead.popleft().result()
+                ahead.extend(pool.submit(following) for following in islice(batches, 1))
+                yield batch
+        finally:
+            for waiting in ahead:
+                waiting.cancel()
+
+
+def decode_batch(
+    step: int, pairs: list[Pair], frames: Sequence[tuple[StoredFrame, ...]], vertices: int, config: LoaderConfig
+) -> PairBatch:
+    """The batch of a step. frames: source and driving of each pair. vertices: how many a mesh has.
+
+    Raises PipelineError, naming shard and key, for a frame that does not fit in or cannot be decoded.
+    """
+    pictures = _empty((2, len(pairs), config.size, config.size, 3), torch.uint8, config)
+    meshes = _empty((2, len(pairs), vertices, 3), torch.float32, config)
+    picture_rows, mesh_rows = pictures.numpy(), meshes.numpy()
+    for place, pair in enumerate(frames):
+        for side, frame in enumerate(pair):
+            frame.decode_into(picture_rows[side, place], mesh_rows[side, place])
+    return PairBatch(step, pairs, *pictures.permute(0, 1, 4, 2, 3), *meshes)
+
+
+def _empty(shape: tuple[int, ...], dtype: torch.dtype, config: LoaderConfig) -> Tensor:
+    return torch.empty(shape, dtype=dtype, pin_memory=config.pin_memory)

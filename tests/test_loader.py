@@ -154,8 +154,8 @@ def read_until_it_fails(folder: Path) -> None:
 
 def test_damage_is_named_by_shard_and_key(copy: Path) -> None:
     shard = damaged(copy, track=1, frame=2, data=b"nonsense" * 64)
-    place = r"frame 2 of ann/video/clip-1/0/, bytes \d+ to \d+ \(no tar member begins there\)"
-    with pytest.raises(PipelineError, match=f"{shard}: no usable sample for {place}"):
+    place = r"bytes \d+ to \d+, of the track ann/video/clip-1/0/ \(no tar member begins there\)"
+    with pytest.raises(PipelineError, match=f"{shard}: no usable sample in {place}"):
         read_until_it_fails(copy)
 
 
@@ -164,7 +164,7 @@ def test_a_torn_picture_is_named_by_shard_and_key(copy: Path) -> None:
     data = (copy / row.shard).read_bytes()
     picture_at = data.index(b"\xff\xd8", row.offsets[2]) - row.offsets[2]
     shard = damaged(copy, track=1, frame=2, data=bytes(700), at=picture_at)
-    with pytest.raises(PipelineError, match=f"{shard}: no usable sample for frame 2 of ann/video/clip-1/0/"):
+    with pytest.raises(PipelineError, match=f"{shard}: sample ann/video/clip-1/0/000002 is not usable"):
         read_until_it_fails(copy)
 
 
@@ -172,7 +172,7 @@ def test_a_shard_that_ends_early_is_named(copy: Path) -> None:
     row = open_dataset(copy).tracks[7]
     with (copy / row.shard).open("r+b") as file:
         file.truncate(row.offsets[4] - 3_000)
-    expected = f"{row.shard}: no usable sample for frame 3 of cid/video/clip/0/, .*ends 3000 bytes too early"
+    expected = f"{row.shard}: no usable sample in .*, of the track cid/video/clip/0/ .*ends 3000 bytes too early"
     with pytest.raises(PipelineError, match=expected):
         read_until_it_fails(copy)
 
@@ -180,7 +180,7 @@ def test_a_shard_that_ends_early_is_named(copy: Path) -> None:
 def test_a_missing_shard_is_named(copy: Path) -> None:
     shard = open_dataset(copy).tracks[1].shard
     (copy / shard).unlink()
-    with pytest.raises(PipelineError, match=f"{shard}: no usable sample for .* No such file"):
+    with pytest.raises(PipelineError, match=f"{shard}: no usable sample in .* No such file"):
         read_until_it_fails(copy)
 
 
@@ -204,7 +204,7 @@ def test_a_frame_is_parsed_as_webdataset_parses_it(tmp_path: Path, identity: str
     with ShardWriter(tmp_path, stamp, 1 << 30) as writer:
         shard, offsets = writer.write_track(make_sample(frame, identity) for frame in range(2))
     expected, face_model = read_sample(tmp_path / shard, *offsets[1:3])
-    frame = parse_frame((tmp_path / shard).read_bytes()[slice(*offsets[1:3])])
+    frame = parse_frame((tmp_path / shard).read_bytes()[slice(*offsets[1:3])], shard)
     assert frame.key == str(expected.key)
     assert frame.face_model == face_model
     picture, vertices = np.empty((64, 64, 3), np.uint8), np.empty((50, 3), np.float32)
@@ -219,17 +219,17 @@ def test_two_samples_are_not_one(tmp_path: Path) -> None:
         shard, offsets = writer.write_track(make_sample(frame) for frame in range(2))
     data = (tmp_path / shard).read_bytes()
     with pytest.raises(ValueError, match="holds 2 samples, not one"):
-        parse_frame(data[offsets[0] : offsets[2]])
+        parse_frame(data[offsets[0] : offsets[2]], shard)
 
 
 def test_pictures_that_are_not_square_and_meshes_of_another_size_are_refused(tmp_path: Path) -> None:
     with ShardWriter(tmp_path, FaceModelStamp(name="head", hash="a" * 64), 1 << 30) as writer:
         shard, offsets = writer.write_track(iter([make_sample()]))
-    frame = parse_frame((tmp_path / shard).read_bytes()[slice(*offsets)])
+    frame = parse_frame((tmp_path / shard).read_bytes()[slice(*offsets)], shard)
     picture, vertices = np.empty((64, 64, 3), np.uint8), np.empty((51, 3), np.float32)
-    with pytest.raises(ValueError, match="a mesh of 50 vertices among meshes of 51"):
+    with pytest.raises(PipelineError, match=r"shard-000000\.tar: sample .*a mesh of 50 vertices among meshes of 51"):
         frame.decode_into(picture, vertices)
-    with pytest.raises(ValueError, match="64x32 is not square"):
+    with pytest.raises(PipelineError, match="64x32 is not square"):
         frame._replace(height=32).decode_into(picture, vertices)
 
 
