@@ -15,9 +15,11 @@ from jobs.commands.demo import demo
 from jobs.commands.doctor import doctor
 from jobs.commands.edit import edit
 from jobs.commands.export import export
+from jobs.commands.inspect import inspect
 from jobs.commands.preprocess import preprocess
 from jobs.commands.reenact import reenact
 from jobs.commands.render import render
+from jobs.commands.split import split
 from jobs.commands.train import train
 from jobs.options import Debug, debug_option
 from jobs.outputs import MisuseError
@@ -36,7 +38,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (preprocess, reenact, render, edit, train, export, demo, doctor, assets):
+for command in (preprocess, inspect, split, reenact, render, edit, train, export, demo, doctor, assets):
     cli.add_command(command)
 
 
