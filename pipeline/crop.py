@@ -10,9 +10,10 @@ Source of boxes and published crops: GDPW (BMVC 2022), reference Fit-DECA/fit_im
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from tempfile import TemporaryFile
+from typing import Any, Literal, NamedTuple, get_args
 
 import cv2
 import numpy as np
@@ -38,6 +39,9 @@ def sixty_eight(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     return landmarks if landmarks.shape[-2] == len(LANDMARKS_68) else landmarks[..., LANDMARKS_68, :]
 
 
+CropMode = Literal["track", "frame", "none"]
+
+
 class FaceBox(NamedTuple):
     """Bounds of a face in pixels."""
 
@@ -57,14 +61,21 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CropConfig:
-    """size: side of the crops in pixels. encoder: whether DECA's crops are wanted too."""
+    """size: side of the crops in pixels. encoder: whether DECA's crops are wanted too.
+
+    mode: "track" is one fixed square a track; "frame" is one a frame, as the published code cuts them; "none" is the
+    whole picture, with black beside it where it is not square.
+    """
 
     size: int = 256
+    mode: CropMode = "track"
     encoder: bool = False
 
     def __post_init__(self) -> None:
         if self.size < 32:
             raise ValueError(f"size must be at least 32 pixels, got {self.size}")
+        if self.mode not in get_args(CropMode):
+            raise ValueError(f"mode must be one of {', '.join(get_args(CropMode))}, got {self.mode!r}")
 
 
 def face_box(landmarks: NDArray[Any]) -> FaceBox:
@@ -190,30 +201,72 @@ def cut_window(image: NDArray[np.uint8], window: Window, size: int) -> NDArray[n
 
 
 def crop_track(
-    track: Track, frames: Iterable[Frame], size: int, window: Window | None = None, *, encoder: bool = False
+    track: Track,
+    frames: Iterable[Frame],
+    size: int,
+    window: Window | None = None,
+    *,
+    mode: CropMode = "track",
+    encoder: bool = False,
 ) -> Crops:
-    """Cut one fixed square out of the track's frames, one picture in memory at a time.
+    """Cut a square out of each of the track's frames, one picture in memory at a time.
 
     frames: the clip's pictures in order, others than the track's among them; a still is its one frame.
-    window: the square; None is `track_window`'s. encoder: whether to cut DECA's crops too.
+    window: the square of all frames, in place of the mode's. mode: see `CropConfig`. encoder: whether to cut DECA's
+    crops too. The crops' pictures lie in a file without a name, so that they take no memory but the system's cache.
     Raises InputError (truncated) if the frames end before the track does.
     """
-    window = window or track_window(track.landmarks)
-    images = np.empty((len(track), size, size, 3), np.uint8)
+    if mode == "frame" and window is None:
+        cut, transforms = _frame_crops(track, size)
+    else:
+        window = window or (track_window(track.landmarks) if mode == "track" else _whole_window(track))
+        cut, transforms = _window_crops(window, size, len(track))
+    images = _on_disk(len(track), size)
     sides = frame_boxes(track.landmarks).tolist() if encoder else []
     to_encoder = [encoder_crop(FaceBox(left, right, top, bottom)) for left, top, right, bottom in sides]
-    faces = np.empty((len(track) if encoder else 0, INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
+    faces = _on_disk(len(to_encoder), INPUT_SIZE)
     for row, frame in enumerate(_frames_of(track, frames)):
-        images[row] = cut_window(frame.image, window, size)
+        images[row] = cut(frame.image, row)
         if encoder:
             faces[row] = warp_picture(frame.image, to_encoder[row], INPUT_SIZE, INPUT_SIZE)
-    transform = window_transform(window, size)
     return Crops(
         images=images,
-        transforms=np.broadcast_to(transform, (len(track), 3, 3)).copy(),
-        landmarks=transform_points(track.landmarks, transform).astype(np.float32),
+        transforms=transforms,
+        landmarks=transform_points(track.landmarks, transforms).astype(np.float32),
         encoder=EncoderCrops(faces, np.stack(to_encoder)) if encoder else None,
     )
+
+
+_Cut = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
+"""A picture and its place in the track -> its crop."""
+
+
+def _window_crops(window: Window, size: int, count: int) -> tuple[_Cut, NDArray[np.float64]]:
+    transforms = np.broadcast_to(window_transform(window, size), (count, 3, 3)).copy()
+    return lambda image, row: cut_window(image, window, size), transforms
+
+
+def _frame_crops(track: Track, size: int) -> tuple[_Cut, NDArray[np.float64]]:
+    """The published crops, a box a frame; the transforms count pixels from their edges."""
+    sides = frame_boxes(track.landmarks).tolist()
+    matrices = [final_crop(FaceBox(left, right, top, bottom), size, size) for left, top, right, bottom in sides]
+    to_edges = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    transforms = to_edges @ np.stack(matrices) @ np.linalg.inv(to_edges)
+    return lambda image, row: warp_picture(image, matrices[row], size, size), transforms
+
+
+def _whole_window(track: Track) -> Window:
+    """The square around all of the clip's picture, in its middle."""
+    side = max(track.width, track.height)
+    return Window(-((side - track.width) // 2), -((side - track.height) // 2), side)
+
+
+def _on_disk(count: int, size: int) -> NDArray[np.uint8]:
+    """(count, size, size, 3), writable."""
+    if count == 0:
+        return np.empty((0, size, size, 3), np.uint8)
+    with TemporaryFile() as file:
+        return np.memmap(file, np.uint8, "w+", shape=(count, size, size, 3))
 
 
 def _frames_of(track: Track, frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -241,4 +294,4 @@ class CropTrack:
 
     def __call__(self, track: Track) -> Crops:
         frames = self._read(track.clip, int(track.numbers[0]))
-        return crop_track(track, frames, self.config.size, encoder=self.config.encoder)
+        return crop_track(track, frames, self.config.size, mode=self.config.mode, encoder=self.config.encoder)

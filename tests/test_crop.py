@@ -187,3 +187,40 @@ def test_a_clip_that_ends_before_its_track_is_truncated() -> None:
 def test_sizes_too_small_for_a_face_are_refused() -> None:
     with pytest.raises(ValueError, match="size must be at least 32"):
         CropConfig(size=16)
+
+
+def moving_track(width: int = 96, height: int = 64, count: int = 3) -> tuple[Track, list[Frame]]:
+    """A face that moves to the right, 8 pixels a frame, over a ramp."""
+    rng = np.random.default_rng(0)
+    face = rng.uniform(0, 20, (478, 3)) + np.array([20, 20, 0])
+    landmarks = np.stack([face + np.array([8 * frame, 0, 0]) for frame in range(count)]).astype(np.float32)
+    ramp = np.broadcast_to(np.arange(width, dtype=np.uint8)[None, :, None] * 2, (height, width, 3)).copy()
+    track = Track(
+        clip=Clip(path="a.mp4", identity="a", video="b", clip="c"),
+        index=0,
+        width=width,
+        height=height,
+        numbers=np.arange(count),
+        times=np.arange(count) / 25,
+        landmarks=landmarks,
+        head_pose=np.tile(np.eye(3, dtype=np.float32), (count, 1, 1)),
+    )
+    return track, [Frame(number=number, time=number / 25, image=ramp) for number in range(count)]
+
+
+def test_a_crop_a_frame_goes_with_the_face_and_its_transform_says_where_from() -> None:
+    track, frames = moving_track()
+    crops = crop_track(track, frames, 64, mode="frame")
+    np.testing.assert_allclose(crops.landmarks, np.broadcast_to(crops.landmarks[0], crops.landmarks.shape), atol=1e-3)
+    for row in range(3):
+        x, _, _ = np.linalg.inv(crops.transforms[row]) @ [32.5, 32.5, 1]
+        assert crops.images[row, 32, 32, 0] == pytest.approx(2 * (x - 0.5), abs=2)
+
+
+def test_no_crop_is_the_whole_picture_with_black_beside_it() -> None:
+    track, frames = moving_track()
+    crops = crop_track(track, frames, 96, mode="none")
+    np.testing.assert_array_equal(crops.images[0, 16:80], frames[0].image)
+    assert not crops.images[0, :16].any()
+    assert not crops.images[0, 80:].any()
+    np.testing.assert_allclose(crops.landmarks[..., :2], track.landmarks[..., :2] + np.array([0, 16]), atol=1e-3)
