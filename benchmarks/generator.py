@@ -13,11 +13,8 @@ the mean absolute one to our float32 pictures, in grey levels of 255.
 from __future__ import annotations
 
 import argparse
-import os
-import pickle
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,16 +22,16 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.backends import cudnn
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 from golden_generator import KINDS, faces, picture, recipe_generator  # noqa: E402
 from golden_set import PREFIX, read_npz  # noqa: E402
+from original import open_original  # noqa: E402
 
 from gdpw.animator import Animator, Execution  # noqa: E402
 from gdpw.config import GeneratorConfig  # noqa: E402
@@ -154,12 +151,7 @@ def measure(
 
 def load_original(checkout: Path, generator: Generator) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """The original's generator with our weights: (image, source, driving), all (B, ...) -> pictures."""
-    folder = Path(tempfile.mkdtemp())
-    (folder / "FLAME").mkdir()
-    head = {"f": faces().numpy().astype(np.uint32), "v_template": np.zeros((generator.config.vertices, 3))}
-    (folder / "FLAME" / "generic_model.pkl").write_bytes(pickle.dumps(head))
-    os.chdir(folder)  # where the original looks for FLAME
-    sys.path.insert(0, str(checkout))
+    open_original(checkout, faces().numpy(), generator.config.vertices)
     from common import ModelContainer  # type: ignore[import-not-found]
     from config import config  # type: ignore[import-not-found]
 
