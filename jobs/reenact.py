@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from jobs.outputs import MisuseError, new_file, new_folder
+from pipeline.addresses import Camera, parse_driving
+from pipeline.camera import record_camera
 from pipeline.crop import CropConfig
 from pipeline.driving import Driving, read_driving
 from pipeline.edit_file import SUFFIX, write_performance
@@ -34,6 +39,7 @@ class ReenactConfig:
 
     panels: source and driving beside the result. paste_back: the result in the source's whole picture. sound: the
     driver's goes along. frames: a new folder for the pictures as PNG. codes: a file for what the source does.
+    seconds: how long to record a camera; None is until Ctrl-C.
     """
 
     source: str
@@ -45,6 +51,7 @@ class ReenactConfig:
     sound: bool = True
     frames: Path | None = None
     codes: Path | None = None
+    seconds: float | None = None
     tracks: TrackConfig = field(default_factory=lambda: TrackConfig(min_frames=1))
     crop: CropConfig = field(default_factory=CropConfig)
     fit: FitConfig = field(default_factory=FitConfig)
@@ -64,9 +71,28 @@ def run(config: ReenactConfig) -> str:
     animate = Animate(fit_track.flame, load_model(config.model, fit_track.face_model))
     with FindTracks(config.tracks) as find_tracks:
         portrait = read_portrait(config.source, find_tracks, fit_track, config.crop.size)
-        driving = read_driving(config.driving, find_tracks, fit_track, config.crop.size)
-    portrait = framed_for(portrait, driving, fit_track.flame)
-    performance = follow(portrait.take, driving, config.follow, fit_track.flame)
+        with _recorded(config) as driver:
+            driving = read_driving(driver, find_tracks, fit_track, config.crop.size)
+            return _write(config, portrait, driving, animate)
+
+
+@contextmanager
+def _recorded(config: ReenactConfig) -> Iterator[str]:
+    """The driver, as `read_driving` takes it: what a camera sees is recorded, and gone when the work is done."""
+    driving = parse_driving(config.driving)
+    if not isinstance(driving, Camera):
+        yield config.driving
+        return
+    with TemporaryDirectory() as folder:
+        film = Path(folder) / "camera.mp4"
+        click.echo(f"camera {driving.number} is recorded; Ctrl-C ends that", err=True)
+        record_camera(driving.number, film, config.seconds)
+        yield str(film)
+
+
+def _write(config: ReenactConfig, portrait: Portrait, driving: Driving, animate: Animate) -> str:
+    portrait = framed_for(portrait, driving, animate.flame)
+    performance = follow(portrait.take, driving, config.follow, animate.flame)
     if config.codes:
         write_performance(config.codes, performance)
     results: Iterator[NDArray[np.uint8]] = animate(portrait.take, performance)

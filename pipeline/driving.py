@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fit_deca.codes import Codes
 from fit_deca.flame import Flame
-from pipeline.addresses import Stored, parse_driving
+from pipeline.addresses import Camera, Stored, parse_driving
 from pipeline.clips import read_clip
 from pipeline.crop import Window, cut_window
 from pipeline.dataset import Dataset, open_dataset
@@ -111,8 +111,8 @@ def read_driving(name: str, find_tracks: FindTracks, fit_track: FitTrack, size: 
     stamp = FaceModelStamp.of(fit_track.face_model)
     if isinstance(driving, Stored):
         return _stored_driving(name, driving, stamp, size)
-    if not isinstance(driving, Path):
-        raise PipelineError(f"{name}: record the camera first (pipeline.camera)")
+    if isinstance(driving, Camera):
+        raise PipelineError(f"{name}: a camera; name a file, or one is to be recorded first")
     if driving.suffix.lower() == SUFFIX:
         return _saved_driving(name, read_performance(driving, stamp), fit_track.flame, size)
     return _filmed_driving(name, _clip(driving), find_tracks, fit_track, size)
