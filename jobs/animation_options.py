@@ -78,6 +78,20 @@ _OPTIONS = (
         show_default=True,
         help="What draws the mesh for --checkpoint; nvdiffrast needs an NVIDIA GPU and is for non-commercial use.",
     ),
+    click.option(
+        "--execution",
+        type=click.Choice(["eager", "compiled", "graphed"]),
+        default="eager",
+        show_default=True,
+        help="How GDPW's network runs: as written, compiled (a minute at the start), or so and in CUDA graphs.",
+    ),
+    click.option(
+        "--preset",
+        type=click.Choice(["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]),
+        default="veryfast",
+        show_default=True,
+        help="libx264's speed; a slower one makes smaller files.",
+    ),
     size_option,
     face_model_option,
 )
@@ -104,7 +118,12 @@ def animation_settings(options: dict[str, Any]) -> dict[str, Any]:
         "sound": options["audio"] == "driving",
         "crop": CropConfig(size=options["size"]),
         "fit": FitConfig(face_model=options["face_model"]),
-        "model": ModelConfig(name=options["model"], checkpoint=options["checkpoint"], rasterizer=options["rasterizer"]),
+        "model": ModelConfig(
+            name=options["model"],
+            checkpoint=options["checkpoint"],
+            rasterizer=options["rasterizer"],
+            execution=options["execution"],
+        ),
         "follow": FollowConfig(transfer=transfer, on_missing=options["on_missing"]),
-        "encode": EncodeConfig(encoder=options["encoder"], synthetic=options["tag"]),
+        "encode": EncodeConfig(encoder=options["encoder"], synthetic=options["tag"], preset=options["preset"]),
     }

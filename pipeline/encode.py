@@ -21,6 +21,7 @@ from pipeline.errors import PipelineError
 from pipeline.video import plain_name
 
 Encoder = Literal["auto", "libx264", "h264_nvenc", "h264_videotoolbox"]
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]
 
 SYNTHETIC = "Synthetic media: a face animated by gdpw-pipe (digitalSourceType compositeSynthetic)"
 """What files say of themselves, with the word of IPTC's vocabulary of digital source types."""
@@ -37,15 +38,20 @@ class EncodeConfig:
     """encoder: auto is a hardware encoder that works here, else libx264. synthetic: whether the file says that it is.
 
     quality: libx264's constant rate factor, 0 (lossless) to 51, or what comes near it elsewhere.
+    preset: libx264's speed. threads: libx264's, 0 for as many as it likes; the same number gives the same file.
     """
 
     encoder: Encoder = "auto"
     synthetic: bool = False
     quality: int = 18
+    preset: Preset = "veryfast"
+    threads: int = 0
 
     def __post_init__(self) -> None:
         if self.encoder not in get_args(Encoder) or not 0 <= self.quality <= 51:
             raise ValueError(f"encoder is one of {', '.join(get_args(Encoder))}, quality 0 to 51: {self}")
+        if self.preset not in get_args(Preset) or self.threads < 0:
+            raise ValueError(f"preset is one of {', '.join(get_args(Preset))}, threads 0 or more: {self}")
 
 
 def write_video(
@@ -98,10 +104,11 @@ class _Video:
         even = (self.width + self.width % 2, self.height + self.height % 2)
         name = working_encoder(*even) if config.encoder == "auto" else config.encoder
         rate = Fraction(25 if isinstance(times, Iterable) else times).limit_denominator(1001)
-        stream = container.add_stream(name, rate=rate, options=_options(name, config.quality))
+        stream = container.add_stream(name, rate=rate, options=_options(name, config))
         assert isinstance(stream, av.VideoStream)
         (stream.width, stream.height), stream.pix_fmt = even, "yuv420p"
         self.stream, context = stream, stream.codec_context
+        context.thread_count = config.threads
         context.time_base = stream.time_base = tick
         context.colorspace = context.color_primaries = context.color_trc = _COLOURS
         context.color_range = ColorRange.MPEG
@@ -195,10 +202,11 @@ def _stamps(times: Iterable[float | Fraction], tick: Fraction) -> Iterator[tuple
     yield last, step
 
 
-def _options(encoder: str, quality: int) -> dict[str, str]:
+def _options(encoder: str, config: EncodeConfig) -> dict[str, str]:
+    quality = config.quality
     match encoder:
         case "libx264":
-            return {"crf": str(quality), "preset": "veryfast"}
+            return {"crf": str(quality), "preset": config.preset}
         case "h264_nvenc":
             return {"cq": str(quality), "rc": "vbr", "preset": "p4"}
         case _:

@@ -11,6 +11,7 @@ import torch
 from fit_deca.model_file import FaceModel
 from gdpw.animator import Animator as GdpwAnimator
 from gdpw.checkpoint import load_checkpoint
+from gdpw.execution import Execution
 from gdpw.mesh_warp import MeshWarp
 from gdpw.rasterizer import RasterizerName
 from pipeline.errors import PipelineError
@@ -25,12 +26,15 @@ class ModelConfig:
 
     checkpoint: GDPW's weights, a released `.pth` or ours; its guidance comes from it.
     rasterizer: what draws the guidance; nvdiffrast needs an NVIDIA GPU and is for non-commercial use.
+    execution: how GDPW's network runs; compiling takes about a minute. batch: its frames at once.
     device: where the network runs; None is an NVIDIA GPU where there is one, in bfloat16, else the CPU, in float32.
     """
 
     name: ModelName | None = None
     checkpoint: Path | None = None
     rasterizer: RasterizerName = "torch"
+    execution: Execution = "eager"
+    batch: int = 8
     device: str | None = None
 
 
@@ -57,4 +61,5 @@ def load_model(config: ModelConfig, face_model: FaceModel) -> Animator[Any]:
         )
     except ImportError as error:
         raise PipelineError(str(error)) from error
-    return GdpwAnimator(generator, device, torch.bfloat16 if device.startswith("cuda") else torch.float32)
+    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    return GdpwAnimator(generator, device, dtype, config.execution, config.batch)

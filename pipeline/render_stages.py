@@ -34,6 +34,8 @@ from pipeline.tracks import FindTracks, TrackConfig
 ROW_OPTIONS = ("layout", "paste_back", "audio", "keep", "relative", "smooth", "on_missing")
 """What a job of a list may ask for itself, in the words of the command's options."""
 
+GPU_BATCH = 32
+"""Frames that a GPU draws at once: beyond as many it is hardly faster."""
 _KEPT_VIEWS = 32
 """Views of sources that a generator remembers."""
 _YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
@@ -55,7 +57,7 @@ class RenderConfig:
     fit: FitConfig = field(default_factory=FitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     follow: FollowConfig = field(default_factory=FollowConfig)
-    encode: EncodeConfig = field(default_factory=lambda: EncodeConfig(synthetic=True))
+    encode: EncodeConfig = field(default_factory=lambda: EncodeConfig(synthetic=True, threads=1))
 
     def __post_init__(self) -> None:
         if self.panels and self.paste_back:
@@ -120,8 +122,9 @@ class Generate:
 
     def __init__(self, config: RenderConfig, device: str) -> None:
         fit_track = FitTrack(replace(config.fit, device=device))
-        model = load_model(replace(config.model, device=device), fit_track.face_model)
-        self._animate = Animate(fit_track.flame, model)
+        batch = GPU_BATCH if device.startswith("cuda") else config.model.batch
+        model = load_model(replace(config.model, device=device, batch=batch), fit_track.face_model)
+        self._animate = Animate(fit_track.flame, model, batch)
         self._views: OrderedDict[View, Encoded] = OrderedDict()
         self.encoded = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from jobs.options import ANY_PATH, EXISTING, EXISTING_FILE, EXISTING_FOLDER, deb
 
 if TYPE_CHECKING:
     from pipeline.render_plan import RenderPlan
+    from pipeline.render_stages import RenderConfig
 
 
 @click.command()
@@ -50,7 +52,7 @@ def render(out: Path, **options: Any) -> None:
     config = RenderRunConfig(
         out=out,
         plan=_plan(options),
-        render=RenderConfig(**animation_settings(options)),
+        render=_with_one_thread(RenderConfig(**animation_settings(options))),
         retry_failed=options["retry"] == "failed",
         overwrite=options["overwrite"],
         max_failed=options["max_failed"],
@@ -58,6 +60,11 @@ def render(out: Path, **options: Any) -> None:
         cpus=options["cpus"],
     )
     click.echo(estimate(config) if options["dry_run"] else run(config))
+
+
+def _with_one_thread(config: RenderConfig) -> RenderConfig:
+    """A writer a core encodes, so that each needs one thread; and results do not depend on the number of cores."""
+    return replace(config, encode=replace(config.encode, threads=1))
 
 
 def _plan(options: dict[str, Any]) -> RenderPlan:
