@@ -20,6 +20,7 @@ from jobs.commands.preprocess import preprocess
 from jobs.commands.reenact import reenact
 from jobs.commands.render import render
 from jobs.commands.split import split
+from jobs.commands.status import status
 from jobs.commands.train import train
 from jobs.options import Debug, debug_option
 from jobs.outputs import MisuseError
@@ -38,7 +39,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (preprocess, inspect, split, reenact, render, edit, train, export, demo, doctor, assets):
+for command in (preprocess, status, inspect, split, reenact, render, edit, train, export, demo, doctor, assets):
     cli.add_command(command)
 
 

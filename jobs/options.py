@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,3 +41,49 @@ size_option = click.option(
     show_default=True,
     help="Side of the pictures in pixels.",
 )
+
+
+def fit_options(*, smooth: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of the fit; the command gets them as `fit`, a settled FitConfig, and stderr says what it settled on.
+
+    smooth: whether the command has --smooth; without, the fitter's own way is taken.
+    """
+    options = [
+        click.option(
+            "--fitter",
+            type=click.Choice(["auto", "deca", "landmarks", "deca+landmarks"]),
+            default="auto",
+            show_default=True,
+            help="What finds the head; auto is deca where its files are found ('gdpw-pipe assets'), else landmarks.",
+        ),
+        click.option(
+            "--shape",
+            type=click.Choice(["frame", "track"]),
+            help="A head shape for each frame, or one for a track.  [default: frame for deca, else track]",
+        ),
+        face_model_option,
+    ]
+    if smooth:
+        kinds = click.Choice(["none", "one-euro", "optimise"])
+        text = "How codes are steadied over a track.  [default: none for deca, else optimise]"
+        options.append(click.option("--smooth", type=kinds, help=text))
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_fit(*, fitter: Any, shape: Any, face_model: Path | None, **others: Any) -> None:
+            from pipeline.fit import FitConfig
+
+            steadied = others.pop("smooth") if smooth else None
+            try:
+                config = FitConfig(fitter=fitter, shape=shape, smooth=steadied, face_model=face_model)
+                settled, text = config.settled(), config.described()
+            except ValueError as error:
+                raise click.UsageError(str(error)) from error
+            click.echo(text, err=True)
+            command(fit=settled, **others)
+
+        for option in reversed(options):
+            with_fit = option(with_fit)
+        return with_fit
+
+    return decorate

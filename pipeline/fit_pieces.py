@@ -12,12 +12,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fit_deca.codes import Codes
-from pipeline.crop import Window, frame_boxes, track_window, transform_points, window_around, window_transform
+from fit_deca.encoder import INPUT_SIZE
+from pipeline.crop import (
+    Window,
+    encoder_crop,
+    face_box,
+    frame_boxes,
+    sixty_eight,
+    track_window,
+    transform_points,
+    warp_picture,
+    window_around,
+    window_transform,
+)
 from pipeline.errors import InputError, Reason
 from pipeline.fit import FitTrack
 from pipeline.landmarker import Face
 from pipeline.performance import Performance
-from pipeline.records import Clip, Crops, Frame, Track
+from pipeline.records import Clip, Crops, EncoderCrops, Frame, Track
 from pipeline.shards import FaceModelStamp
 from pipeline.tracks import FindTracks, TrackDraft
 
@@ -60,7 +72,7 @@ class FitPieces:
         self.find_tracks, self.fit_track, self.size = find_tracks, fit_track, size
 
     def __call__(self, clip: Clip) -> FittedClip:
-        reader = _Reader(clip, self.find_tracks)
+        reader = _Reader(clip, self.find_tracks, self.fit_track.sees_pictures)
         takes: list[_Take] = []
         for piece in reader:
             if piece.begins:
@@ -75,10 +87,11 @@ class FitPieces:
 class _Piece(NamedTuple):
     """Some frames of a track; `own` are the rows that are not context. frames: (T,), counted from the clip's first.
 
-    begins: whether the track begins with it.
+    begins: whether the track begins with it. encoder: DECA's crops, for fitters that see pictures.
     """
 
     track: Track
+    encoder: EncoderCrops | None
     frames: NDArray[np.int64]
     own: slice
     begins: bool
@@ -90,8 +103,9 @@ class _Reader:
     times: of the frames read so far. fault: damage that ended the clip early.
     """
 
-    def __init__(self, clip: Clip, find_tracks: FindTracks) -> None:
-        self.clip, self.find_tracks = clip, find_tracks
+    def __init__(self, clip: Clip, find_tracks: FindTracks, sees_pictures: bool) -> None:
+        """sees_pictures: whether the pieces are wanted with DECA's crops."""
+        self.clip, self.find_tracks, self.sees_pictures = clip, find_tracks, sees_pictures
         self.times: list[float] = []
         self.fault: InputError | None = None
         self._size = (0, 0)
@@ -103,7 +117,7 @@ class _Reader:
         return self.find_tracks.no_track(self.clip, len(self.times), self._size, self._too_short, self._lacks)
 
     def __iter__(self) -> Iterator[_Piece]:
-        config, tail = self.find_tracks.config, _Tail(-1)
+        config, tail = self.find_tracks.config, _Tail(-1, self.sees_pictures)
         try:
             for look in self.find_tracks.look(self.clip):
                 self.times.append(look.frame.time)
@@ -114,7 +128,7 @@ class _Reader:
                 person, sight = look.faces[0]
                 if not tail.goes_on(person, look.frame.time, config.max_gap):
                     yield from self._end(tail)
-                    tail = _Tail(person)
+                    tail = _Tail(person, self.sees_pictures)
                 tail.add(len(self.times) - 1, look.frame, sight.face)
                 if tail.full:
                     yield tail.piece(self.clip, self._size, PIECE)
@@ -135,8 +149,9 @@ class _Reader:
 class _Tail:
     """The end of a track as it grows: frames that are in no piece yet, after some context that is."""
 
-    def __init__(self, person: int) -> None:
+    def __init__(self, person: int, sees_pictures: bool) -> None:
         self.begins = True
+        self._encoder: list[EncoderCrops] | None = [] if sees_pictures else None
         self._draft = TrackDraft(person)
         self._frames: list[int] = []
         self._given = 0  # rows of the draft that are context
@@ -154,18 +169,21 @@ class _Tail:
     def add(self, index: int, frame: Frame, face: Face) -> None:
         self._draft.add(frame, face)
         self._frames.append(index)
+        if self._encoder is not None:
+            self._encoder.append(_for_encoder(frame.image, face))
 
     def piece(self, clip: Clip, size: tuple[int, int], count: int) -> _Piece:
         """Give away the next frames, so many."""
         end = self._given + count
         piece = _Piece(
             track=self._draft.track(clip, 0, *size),
+            encoder=None if self._encoder is None else EncoderCrops(*map(np.stack, zip(*self._encoder, strict=True))),
             frames=np.array(self._frames),
             own=slice(self._given, end),
             begins=self.begins,
         )
         done = max(end - CONTEXT, 0)
-        for rows in (self._frames, self._draft.numbers, self._draft.times, self._draft.faces):
+        for rows in (self._frames, self._draft.numbers, self._draft.times, self._draft.faces, self._encoder or []):
             del rows[:done]
         self._given, self.begins = end - done, False
         return piece
@@ -185,7 +203,7 @@ class _Take:
     def add(self, piece: _Piece, fit_track: FitTrack, size: int) -> None:
         track, own = piece.track, piece.own
         transform = window_transform(track_window(track.landmarks), size)
-        fit = fit_track(track, _without_pictures(track, transform, size))
+        fit = fit_track(track, _without_pictures(track, transform, size, piece.encoder))
         if self._shape is None:
             self._shape = fit.codes.shape[:1]
         self._frames.append(piece.frames[own])
@@ -206,10 +224,17 @@ class _Take:
         return FittedTake(np.concatenate(self._frames), performance, window)
 
 
-def _without_pictures(track: Track, transform: NDArray[np.float64], size: int) -> Crops:
-    """Crops whose pictures are black and take no memory, for fitters that look at landmarks alone."""
+def _for_encoder(image: NDArray[np.uint8], face: Face) -> EncoderCrops:
+    """What DECA sees of one face in an (H, W, 3) picture, and where (3, 3), by points that are not smoothed."""
+    matrix = encoder_crop(face_box(sixty_eight(face.landmarks)))
+    return EncoderCrops(warp_picture(image, matrix, INPUT_SIZE, INPUT_SIZE), matrix)
+
+
+def _without_pictures(track: Track, transform: NDArray[np.float64], size: int, encoder: EncoderCrops | None) -> Crops:
+    """Crops whose pictures, but for those that DECA sees, are black and take no memory."""
     return Crops(
         images=np.broadcast_to(np.uint8(0), (len(track), size, size, 3)),
         transforms=np.broadcast_to(transform, (len(track), 3, 3)),
         landmarks=transform_points(track.landmarks, transform).astype(np.float32),
+        encoder=encoder,
     )

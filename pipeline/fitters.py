@@ -30,6 +30,10 @@ Smooth = Literal["none", "one-euro", "optimise"]
 _MESHES_AT_A_TIME = 256
 
 
+NUMBERS_TO_EDGES = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+"""From pixels counted by their centres to pixels counted from the picture's edge."""
+
+
 class CroppedTrack(NamedTuple):
     """A track and what was cut out of its pictures."""
 
@@ -146,12 +150,13 @@ def deca_recover(crops: Crops) -> NDArray[np.float64]:
     """(T, 3, 3) from the plane of DECA's camera, by the encoder's crop and the clip, to pixels of the track's crop.
 
     Raises PipelineError for crops without the encoder's.
-    Convention: transforms of pixel numbers and of pixel edges meet here without the half pixel between them, as in the
-    published fit, so that meshes lie where the published fitter puts them.
+    Convention: as in the published fit, numbers of the crop's pixels are taken for places between their edges, so that
+    meshes lie half a pixel to the upper left of the face; released weights were trained so.
     """
     if crops.encoder is None:
         raise PipelineError("cropped for another fitter than deca (CropConfig.encoder)")
-    return recover_transform(crops.encoder.transforms, crops.transforms) @ plane_to_pixels(INPUT_SIZE)
+    to_numbers = np.linalg.inv(NUMBERS_TO_EDGES) @ crops.transforms @ NUMBERS_TO_EDGES
+    return recover_transform(crops.encoder.transforms, to_numbers) @ plane_to_pixels(INPUT_SIZE)
 
 
 def smooth_codes(codes: Codes, cropped: CroppedTrack, smooth: Smooth, seconds: float = 0.0) -> Codes:

@@ -1,7 +1,6 @@
 """FLAME's and DECA's files in their published form, with numbers that put a plausible head on the face.
 
-The stand-in head with the recipe's basis (`flame_set`), and the recipe's encoder with outputs scaled to the size of real
-codes.
+The stand-in head with the recipe's basis (`flame_set`), and the recipe's encoder, with outputs as large as real codes.
 """
 
 from __future__ import annotations
