@@ -15,6 +15,7 @@ from jobs.commands.demo import demo
 from jobs.commands.doctor import doctor
 from jobs.commands.edit import edit
 from jobs.commands.export import export
+from jobs.commands.fit import fit
 from jobs.commands.inspect import inspect
 from jobs.commands.preprocess import preprocess
 from jobs.commands.reenact import reenact
@@ -39,7 +40,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (preprocess, status, inspect, split, reenact, render, edit, train, export, demo, doctor, assets):
+for command in (fit, preprocess, status, inspect, split, reenact, render, edit, train, export, demo, doctor, assets):
     cli.add_command(command)
 
 

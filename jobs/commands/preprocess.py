@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from jobs.options import ANY_PATH, EXISTING, debug_option, face_model_option, size_option
+from jobs.options import ANY_PATH, EXISTING, debug_option, fit_options, size_option
+
+if TYPE_CHECKING:
+    from pipeline.fit import FitConfig
 
 LAYOUTS = ("auto", "plain", "voxceleb", "video-preprocessing", "gdpw")
 
@@ -66,7 +69,7 @@ class _Bytes(click.ParamType):
     help="One fixed square for a track, a square for each frame, or the whole picture.",
 )
 @size_option
-@face_model_option
+@fit_options()
 @click.option("--shard-size", type=_Bytes(), default="1G", show_default=True, help="Bytes from which a shard is full.")
 @click.option("--workers", type=click.IntRange(min=1), help="Of each stage; any number gives the same shards.  [cores]")
 @click.option("--address", help="A Ray cluster that runs, such as auto or ray://HOST:10001.  [default: this machine]")
@@ -86,7 +89,7 @@ def preprocess(
     faces: Literal["largest", "all", "reject"],
     crop: Literal["track", "frame", "none"],
     size: int,
-    face_model: Path | None,
+    fit: FitConfig,
     shard_size: int,
     workers: int | None,
     address: str | None,
@@ -103,7 +106,6 @@ def preprocess(
     """
     from jobs.preprocess import PreprocessConfig, run
     from pipeline.crop import CropConfig
-    from pipeline.fit import FitConfig
     from pipeline.parts import ReadConfig
     from pipeline.tracks import TrackConfig
 
@@ -116,7 +118,7 @@ def preprocess(
             read=ReadConfig(fps=fps, assume_fps=assume_fps, max_frames=max_frames_per_clip, timeout=decode_timeout),
             tracks=TrackConfig(faces=faces),
             crop=CropConfig(size=size, mode=crop),
-            fit=FitConfig(face_model=face_model),
+            fit=fit,
             shard_bytes=shard_size,
             workers=workers,
             address=address,
