@@ -82,7 +82,8 @@ def fit_portrait(
     """
     track = find_tracks.still(clip_of(name), picture)
     window = track_window(track.landmarks)
-    crops = crop_track(track, [Frame(number=0, time=0.0, image=picture)], size, window)
+    frames = [Frame(number=0, time=0.0, image=picture)]
+    crops = crop_track(track, frames, size, window, encoder=fit_track.sees_pictures)
     return Portrait(name=name, picture=picture, window=window, take=Take.of_fit(track, crops, fit_track(track, crops)))
 
 
