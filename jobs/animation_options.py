@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from jobs.options import EXISTING_FILE, face_model_option, size_option
+from jobs.options import EXISTING_FILE, fit_options, size_option
 
 KEPT = click.Choice(["shape", "expression", "pose", "eyes", "camera"])
 
@@ -93,7 +93,7 @@ _OPTIONS = (
         help="libx264's speed; a slower one makes smaller files.",
     ),
     size_option,
-    face_model_option,
+    fit_options(smooth=False),
 )
 
 
@@ -106,7 +106,6 @@ def animation_settings(options: dict[str, Any]) -> dict[str, Any]:
     """The values of these options as the fields that `ReenactConfig` and `RenderConfig` share."""
     from pipeline.crop import CropConfig
     from pipeline.encode import EncodeConfig
-    from pipeline.fit import FitConfig
     from pipeline.models import ModelConfig
     from pipeline.reenactment import FollowConfig
     from pipeline.transfer import TransferConfig
@@ -117,7 +116,7 @@ def animation_settings(options: dict[str, Any]) -> dict[str, Any]:
         "paste_back": options["paste_back"],
         "sound": options["audio"] == "driving",
         "crop": CropConfig(size=options["size"]),
-        "fit": FitConfig(face_model=options["face_model"]),
+        "fit": options["fit"],
         "model": ModelConfig(
             name=options["model"],
             checkpoint=options["checkpoint"],
