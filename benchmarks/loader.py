@@ -182,22 +182,22 @@ def big_manifest(clips: int, people: int, frames: int) -> Iterator[tuple[str, st
         folder = Path(name)
         write_big_manifest(folder / MANIFEST, clips, people, frames)
         yield "manifest", f"{(folder / MANIFEST).stat().st_size / 1e6:,.0f} MB, {clips * frames:,} frames"
-        before, start = peak(), time.perf_counter()
+        before, start = peak(), time.process_time()
         index = read_track_index(folder)
-        yield "read", f"{time.perf_counter() - start:.1f} s"
+        yield "read", f"{time.process_time() - start:.1f} s of processor time"
         yield (
             "kept",
             f"{index.blocks.nbytes / 1e6:,.0f} MB of offsets; peak of the process {peak() - before:,.0f} MB more",
         )
-    start = time.perf_counter()
+    start = time.process_time()
     sampler = PairSampler(index, seed=0)
-    yield "sampler", f"{time.perf_counter() - start:.2f} s, {sampler.people:,} people"
+    yield "sampler", f"{time.process_time() - start:.2f} s, {sampler.people:,} people"
     for first in (0, 10**9):
         sampler.draw(first, BATCH)
-        start = time.perf_counter()
+        start = time.process_time()
         for step in range(1000):
             sampler.draw(first + BATCH * step, BATCH)
-        yield f"draws from {first:,}", f"{(time.perf_counter() - start) / BATCH * 1000:.1f} us a pair"
+        yield f"draws from {first:,}", f"{(time.process_time() - start) / BATCH * 1000:.1f} us a pair"
 
 
 def write_big_manifest(path: Path, clips: int, people: int, frames: int) -> None:

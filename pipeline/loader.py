@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import count, islice
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -81,19 +81,26 @@ class PairLoader:
         return stored
 
 
-def read_ahead(config: LoaderConfig, batches: Iterable[Callable[[], PairBatch]]) -> Iterator[PairBatch]:
-    """Make the batches in the workers' threads, and hand them on in order. Closing it ends the threads."""
-    batches = iter(batches)
-    with ThreadPoolExecutor(config.workers, thread_name_prefix="pairs") as pool:
-        ahead = deque(pool.submit(batch) for batch in islice(batches, config.workers + config.prefetch))
-        try:
-            while ahead:
-                batch = ahead.popleft().result()
-                ahead.extend(pool.submit(following) for following in islice(batches, 1))
-                yield batch
-        finally:
-            for waiting in ahead:
-                waiting.cancel()
+def read_ahead(config: LoaderConfig, batches: Iterator[Callable[[], PairBatch]]) -> Iterator[PairBatch]:
+    """Make an endless row of batches in the workers' threads, and hand them on in order. Closing it ends the threads.
+
+    Another thread asks for what is to be made, so that nobody waits but for the batch that is due.
+    """
+    pool = ThreadPoolExecutor(config.workers, thread_name_prefix="pairs")
+    asking = ThreadPoolExecutor(1, thread_name_prefix="pairs-ahead")
+
+    def ask() -> Future[Future[PairBatch]]:
+        return asking.submit(lambda: pool.submit(next(batches)))
+
+    try:
+        ahead = deque(ask() for _ in range(config.workers + config.prefetch))
+        while True:
+            batch = ahead.popleft().result().result()
+            ahead.append(ask())
+            yield batch
+    finally:
+        asking.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 def decode_batch(

@@ -52,6 +52,18 @@ class PairBatch(NamedTuple):
 _TENSORS = {"source", "driving", "source_vertices", "driving_vertices"}
 
 
+def rows_to_draw(index: TrackIndex, split: str) -> NDArray[np.int64]:
+    """The rows of a split whose tracks have two frames or more.
+
+    Raises PipelineError if there are none, or a person is both in this split and in another.
+    """
+    _refuse_shared_people(index, split)
+    rows = np.flatnonzero((index.frames >= 2) & _is_in(index.split, split))
+    if not len(rows):
+        raise PipelineError(f"{index.path}: no track of two frames or more in the split {split}")
+    return rows
+
+
 class PairSampler:
     """Pairs by number, from the tracks of one split.
 
@@ -62,11 +74,8 @@ class PairSampler:
     """
 
     def __init__(self, index: TrackIndex, seed: int, split: str = "train") -> None:
-        """Raises PipelineError if there is nothing to draw, or a person is both in this split and in another."""
-        _refuse_shared_people(index, split)
-        rows = np.flatnonzero((index.frames >= 2) & _is_in(index.split, split))
-        if not len(rows):
-            raise PipelineError(f"{index.path}: no track of two frames or more in the split {split}")
+        """Raises PipelineError as `rows_to_draw` does."""
+        rows = rows_to_draw(index, split)
         self.seed = seed
         self._frames = index.frames
         clip, video, person = (column.codes[rows] for column in (index.clip, index.video, index.identity))
