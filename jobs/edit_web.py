@@ -1,8 +1,8 @@
 """The page of `edit`: sliders in a browser, on a server of this machine that asks nobody else for anything.
 
 - `GET /` the page. `GET /state` everything that it shows.
-- `POST /edit` `{"line": ..., "amend": ...}`: a line of edits, or undo, redo, reset. Answers with the state after it; a
-  line that cannot be obeyed has status 400, and `error` says why.
+- `POST /edit` `{"line": ..., "amend": ...}`: a line of edits, or undo, redo, reset. Answers with the state after it, and an
+  `error` that says why where the line could not be obeyed.
 - `GET /face_edit_output_img.jpg`, `GET /codes.npz`: what is downloaded.
 """
 
@@ -130,7 +130,7 @@ class EditPage:
         start = perf_counter()
         state, error = await self._run(lambda: self._change(line, amend))
         state["milliseconds"] = (perf_counter() - start) * 1000
-        return web.json_response({**state, **error}, status=400 if error else 200)
+        return web.json_response({**state, **error})
 
     def _change(self, line: str, amend: bool) -> tuple[dict[str, Any], dict[str, str]]:
         try:
