@@ -96,7 +96,8 @@ def _training(task: TrainTask, folder: RunFolder, face_model: FaceModel, device:
     config = replace(recipe.generator, vertices=vertices)
     stored = folder.newest()
     if stored is None and task.init is not None:
-        stored = replace(load_checkpoint(task.init, config), step=0, training=None)
+        given = load_checkpoint(task.init, config)
+        stored = replace(given, step=0, training=None, discriminator_config=recipe.discriminator)
     if stored is None:
         torch.manual_seed(recipe.pairs.seed)
         generator = Generator(config, faces, recipe.rasterizer).to(device)
