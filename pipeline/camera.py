@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,35 +39,37 @@ def record(
     capture: Capture, path: Path, seconds: float | None, name: str, clock: Callable[[], float] = time.monotonic
 ) -> None:
     """See `record_camera`. clock: seconds, rising."""
-    times: list[float] = []
-
-    def pictures() -> Iterator[NDArray[np.uint8]]:
-        try:
-            while True:
-                there, picture = capture.read()
-                now = clock()
-                if not there or (times and seconds is not None and now - times[0] >= seconds):
-                    return
-                times.append(now)
-                yield np.ascontiguousarray(picture[..., ::-1])
-        except KeyboardInterrupt:
-            return
-
-    stream = pictures()
+    stream = _captured(capture, seconds, clock)
     first = next(stream, None)
     if first is None:
         raise InputError(Reason.UNREADABLE, f"{name}: gives no picture; is it connected, and free?")
-    write_video(path, _with(first, stream), (now - times[0] for now in _growing(times)))
+    ahead = deque([first[1]])  # pictures whose times are known; the writer looks one ahead
+
+    def times() -> Iterator[float]:
+        yield 0.0
+        for now, picture in stream:
+            ahead.append(picture)
+            yield now - first[0]
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        while ahead:
+            yield ahead.popleft()
+
+    write_video(path, pictures(), times())
 
 
-def _with(first: NDArray[np.uint8], rest: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    yield first
-    yield from rest
-
-
-def _growing(times: list[float]) -> Iterator[float]:
-    """The entries of a list, up to its end at the time."""
-    at = 0
-    while at < len(times):
-        yield times[at]
-        at += 1
+def _captured(
+    capture: Capture, seconds: float | None, clock: Callable[[], float]
+) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Times and pictures (H, W, 3) RGB, until there is no more, the time is over, or Ctrl-C."""
+    start = None
+    try:
+        while True:
+            there, picture = capture.read()
+            now = clock()
+            start = now if start is None else start
+            if not there or (seconds is not None and now - start >= seconds):
+                return
+            yield now, np.ascontiguousarray(picture[..., ::-1])
+    except KeyboardInterrupt:
+        return

@@ -30,6 +30,7 @@ TICK = Fraction(1, 90_000)
 """Seconds; whole numbers of it are frames at 24, 25, 30, 50, 60 and 29.97 a second."""
 _COPIED = frozenset(("aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"))
 """Sound, by FFmpeg's name, that players expect in an .mp4; other sound becomes AAC."""
+_AAC_RATE = 48_000
 _COLOURS = 1  # BT.709, for matrix, primaries and transfer alike, in the tables of H.273
 
 
@@ -77,9 +78,11 @@ def write_video(
     if first is None:
         raise PipelineError(f"{path}: no pictures to write")
     config = config or EncodeConfig()
+    # The start of the first picture is kept in units of the movie, not of its stream.
+    muxing = {"movflags": "+faststart", "movie_timescale": str(tick.denominator)}
     with atomic_path(path) as partial:
         try:
-            with av.open(plain_name(partial), "w", options={"movflags": "+faststart"}) as container:
+            with av.open(plain_name(partial), "w", options=muxing) as container:
                 if config.synthetic:
                     container.metadata["comment"] = SYNTHETIC
                 video = _Video(container, first.shape[:2], times, tick, config)
@@ -162,10 +165,10 @@ def _sound_of(
     stream = given.streams.best("audio") if given else None
     if given is None or not isinstance(stream, av.AudioStream):
         return iter(())
-    if stream.codec_context.name in _COPIED:
+    if stream.codec.canonical_name in _COPIED:
         return _copied(given, stream, container.add_stream_from_template(stream))
-    rate = stream.codec_context.sample_rate
-    return _as_aac(given, stream, container.add_stream("aac", rate=rate, layout=stream.codec_context.layout))
+    layout = "mono" if stream.codec_context.channels == 1 else "stereo"
+    return _as_aac(given, stream, container.add_stream("aac", rate=_AAC_RATE, layout=layout))
 
 
 def _copied(
@@ -181,9 +184,14 @@ def _copied(
 def _as_aac(
     given: av.container.InputContainer, stream: av.AudioStream, target: av.AudioStream
 ) -> Iterator[tuple[float, av.Packet]]:
+    context = target.codec_context
+    convert = av.AudioResampler(context.format, context.layout, context.rate)
     for frame in chain(given.decode(stream), [None]):
-        for packet in target.encode(frame):
-            yield float((packet.dts or 0) * packet.time_base), packet
+        for piece in convert.resample(frame):
+            for packet in target.encode(piece):
+                yield float((packet.dts or 0) * packet.time_base), packet
+    for packet in target.encode():
+        yield float((packet.dts or 0) * packet.time_base), packet
 
 
 def _stamps(times: Iterable[float | Fraction], tick: Fraction) -> Iterator[tuple[int, int]]:

@@ -1,20 +1,52 @@
-"""Cameras that draw the same through other ways to pixels."""
+"""Recording what a camera gives, with a camera that is made up."""
 
 from __future__ import annotations
 
-import torch
+from pathlib import Path
 
-from fit_deca.camera import apply_recover, project_orthographic, recast_camera
+import numpy as np
+import pytest
+
+from pipeline.camera import record
+from pipeline.errors import InputError
+from pipeline.video import read_frames
 
 
-def test_a_recast_camera_draws_the_same_pixels() -> None:
-    generator = torch.Generator().manual_seed(0)
-    points = torch.randn(2, 5, 3, generator=generator)
-    camera = torch.tensor([[7.0, 0.1, -0.2], [5.0, 0.0, 0.3]])
-    recover = torch.tensor([[[112.0, 0, 30], [0, 112, -7], [0, 0, 1]], [[50.0, 0, 7], [0, 50, 9], [0, 0, 1]]])
-    other = torch.tensor([[128.0, 0, 128], [0, 128, 128], [0, 0, 1]]).expand(2, 3, 3)
-    recast = recast_camera(camera, recover, other)
-    expected = apply_recover(project_orthographic(points, camera), recover)
-    found = apply_recover(project_orthographic(points, recast), other)
-    torch.testing.assert_close(found[..., :2], expected[..., :2], rtol=1e-5, atol=1e-3)
-    torch.testing.assert_close(recast[:, 0], camera[:, 0] * recover[:, 0, 0] / 128)
+class MadeCamera:
+    """Gives so many pictures of growing blue, then nothing or Ctrl-C. One takes a tenth of a second."""
+
+    def __init__(self, pictures: int, end: type[BaseException] | None = None) -> None:
+        self.pictures, self.end, self.given = pictures, end, 0
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        if self.given == self.pictures:
+            if self.end:
+                raise self.end
+            return False, None
+        self.given += 1
+        image = np.zeros((64, 64, 3), np.uint8)
+        image[..., 0] = 20 * self.given  # BGR
+        return True, image
+
+    def clock(self) -> float:
+        return 5 + self.given / 10
+
+
+@pytest.mark.parametrize(
+    ("camera", "seconds", "count"),
+    [(MadeCamera(6), None, 6), (MadeCamera(6, KeyboardInterrupt), None, 6), (MadeCamera(99), 0.45, 5)],
+)
+def test_a_recording_ends_with_the_camera_with_ctrl_c_or_in_time(
+    tmp_path: Path, camera: MadeCamera, seconds: float | None, count: int
+) -> None:
+    record(camera, tmp_path / "a.mp4", seconds, "camera 0", clock=camera.clock)
+    frames = list(read_frames(tmp_path / "a.mp4"))
+    np.testing.assert_allclose([frame.time for frame in frames], np.arange(count) / 10, atol=1e-4)
+    assert frames[3].image[..., 2].mean() == pytest.approx(80, abs=6)
+    assert frames[3].image[..., 0].mean() < 15
+
+
+def test_a_camera_without_pictures_says_so(tmp_path: Path) -> None:
+    camera = MadeCamera(0)
+    with pytest.raises(InputError, match="camera 7: gives no picture"):
+        record(camera, tmp_path / "a.mp4", None, "camera 7", clock=camera.clock)
