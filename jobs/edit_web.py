@@ -1,8 +1,8 @@
 """The page of `edit`: sliders in a browser, on a server of this machine that asks nobody else for anything.
 
 - `GET /` the page. `GET /state` everything that it shows.
-- `POST /edit` `{"line": ..., "amend": ...}`: a line of edits, or undo, redo, reset. Answers with the state after it, and an
-  `error` that says why where the line could not be obeyed.
+- `POST /edit` `{"line": ..., "amend": ...}`: a line of edits, or undo, redo, reset. Answers with the state after it,
+  and an `error` that says why where the line could not be obeyed.
 - `GET /face_edit_output_img.jpg`, `GET /codes.npz`: what is downloaded.
 """
 
