@@ -32,14 +32,15 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int
 
     own = not ray.is_initialized()
     if own:
-        ray.init(
-            address=address or "local",
-            num_cpus=None if address else cpus or cores(),
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.FATAL,
-            runtime_env={"env_vars": _ONE_THREAD},
-        )
+        with _quiet_stderr():
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else cpus or cores(),
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.FATAL,
+                runtime_env={"env_vars": _ONE_THREAD},
+            )
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.FATAL)
     try:
@@ -47,6 +48,19 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int
     finally:
         if own:
             ray.shutdown()
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keeps away what Ray's native code says of its own settings."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def cores() -> int:

@@ -115,6 +115,12 @@ def _work(config: PreprocessConfig, plan: Plan, assembly: Assembly) -> None:
                 limit.failed(result.message)
 
 
+def stages(config: PreprocessConfig) -> tuple[TrackClip, WriteTrack]:
+    """The stages of `graph`, in this process."""
+    track_clip, write_track = graph(config)
+    return TrackClip(track_clip.config), WriteTrack(write_track.config)
+
+
 def graph(config: PreprocessConfig) -> list[RayStage]:
     """Clip -> its tracks -> a part for each track; decoding has a process beside each stage."""
     track = TrackClipConfig(tracks=config.tracks, read=config.read)

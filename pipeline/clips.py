@@ -63,6 +63,16 @@ def read_clip(clip: Clip, first: int = 0) -> Iterator[Frame]:
         _check_end(clip, clip.span, times)
 
 
+def count_frames(clip: Clip) -> int:
+    """How many frames a clip has by its listing; nothing is decoded. Raises InputError as `read_clip`."""
+    if clip.kind == Kind.VIDEO:
+        times = frame_times(clip.path)
+    else:
+        times = np.array([number / FOLDER_FPS for number, _ in _pictures_of(clip)])
+    begin, end = _part(times, clip.span)
+    return max((len(times) if end is None else end) - begin, 0)
+
+
 def _part(times: NDArray[np.float64], span: Span | None) -> tuple[int, int | None]:
     """First frame of a span, and the one after its last; None where it has all the rest, however many will decode."""
     if span is None:

@@ -99,7 +99,7 @@ def _end_with_parent() -> None:
     """Standard input is the lifeline; a decoder that hangs does not see it, a thread beside it does."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        os.read(0, 1)
         os._exit(0)
 
     threading.Thread(target=wait, daemon=True).start()
