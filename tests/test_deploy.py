@@ -1,0 +1,115 @@
+"""What starts our jobs elsewhere: checked against the schemas of those who run it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from jobs.cli import cli
+
+ROOT = Path(__file__).parents[1]
+KUBERAY = yaml.safe_load((ROOT / "deploy/kuberay.yaml").read_text())
+
+
+def closed(schema: Any) -> Any:
+    """The schema, refusing keys that it does not name, as the API server drops them with a warning."""
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {key: closed(part) for key, part in schema.items()}
+    if isinstance(schema.get("properties"), dict) and not schema.get("x-kubernetes-preserve-unknown-fields"):
+        inner.setdefault("additionalProperties", False)
+    return inner
+
+
+@pytest.fixture(scope="module")
+def validator() -> Draft202012Validator:
+    schema = json.loads(gzip.decompress((ROOT / "tests/schemas/rayjob-v1.json.gz").read_bytes()))
+    schema["properties"]["metadata"] = {"type": "object"}
+    return Draft202012Validator(closed(schema))
+
+
+@pytest.mark.parametrize("job", KUBERAY["items"], ids=lambda job: job["metadata"]["name"])
+def test_a_rayjob_passes_kuberays_schema(job: dict[str, Any], validator: Draft202012Validator) -> None:
+    assert [error.message for error in validator.iter_errors(job)] == []
+
+
+def test_the_schema_sees_a_wrong_key_and_a_wrong_type(validator: Draft202012Validator) -> None:
+    job = KUBERAY["items"][0]
+    group = job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]
+    assert not validator.is_valid({**job, "spec": {**job["spec"], "entrypont": "x"}})
+    workers = [{**group, "replicas": "one"}]
+    assert not validator.is_valid(
+        {
+            **job,
+            "spec": {**job["spec"], "rayClusterSpec": {**job["spec"]["rayClusterSpec"], "workerGroupSpecs": workers}},
+        }
+    )
+
+
+@pytest.mark.parametrize("job", KUBERAY["items"], ids=lambda job: job["metadata"]["name"])
+def test_a_rayjob_runs_a_command_that_exists_with_options_that_it_has(job: dict[str, Any]) -> None:
+    program, name, *words = shlex.split(job["spec"]["entrypoint"])
+    command = cli.commands[name]
+    options = {
+        option for parameter in command.params for option in parameter.opts if isinstance(parameter, click.Option)
+    }
+    assert program == "gdpw-pipe"
+    assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_the_rayjobs_name_the_ray_that_the_image_holds() -> None:
+    constraints = (ROOT / "constraints.txt").read_text().split()
+    for job in KUBERAY["items"]:
+        assert f"ray=={job['spec']['rayClusterSpec']['rayVersion']}" in constraints
+
+
+SRUN = """#!/bin/sh
+while [ "${1#--}" != "$1" ]; do shift; done
+exec "$@"
+"""
+RAY = """#!/bin/sh
+echo "ray $*" >> "$LOG"
+[ "$1" = start ] && exec sleep 60
+exit 0
+"""
+
+
+def test_the_slurm_script_starts_head_and_workers_then_the_command_and_leaves_nothing_running(tmp_path: Path) -> None:
+    """With stand-ins for Slurm's programs and for ours."""
+    log, programs = tmp_path / "log", tmp_path / ".venv/bin"
+    programs.mkdir(parents=True)
+    for name, text in {
+        "srun": SRUN,
+        "ray": RAY,
+        "scontrol": "#!/bin/sh\nprintf 'one\\ntwo\\nthree\\n'\n",
+        "hostname": "#!/bin/sh\necho 10.0.0.1 fe80::1\n",
+        "gdpw-pipe": '#!/bin/sh\nuntil grep -q "ray start --address" "$LOG"; do sleep 0.1; done\necho "gdpw-pipe $*" >> "$LOG"\nexit 3\n',
+    }.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    slurm = {"SLURM_SUBMIT_DIR": tmp_path, "SLURM_JOB_NODELIST": "n[1-3]", "SLURM_JOB_NUM_NODES": 3}
+    slurm |= {"SLURM_CPUS_PER_TASK": 8, "SLURM_GPUS_ON_NODE": 2, "LOG": log}
+    done = subprocess.run(
+        [ROOT / "deploy/slurm.sh", "preprocess", "in", "out"],
+        env=os.environ | {name: str(value) for name, value in slurm.items()},
+        capture_output=True,
+        text=True,
+        timeout=30,  # the stand-in nodes would run for 60 seconds
+    )
+    assert done.returncode == 3, done.stderr
+    head, *_, worker, command = log.read_text().splitlines()
+    assert head.startswith("ray start --head --node-ip-address=10.0.0.1 --port=6379 --dashboard-host=127.0.0.1")
+    assert worker == "ray start --address=10.0.0.1:6379 --num-cpus=8 --num-gpus=2 --block"
+    assert command == "gdpw-pipe preprocess in out --address 10.0.0.1:6379"
