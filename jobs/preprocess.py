@@ -14,15 +14,18 @@ from jobs.cluster import cluster
 from jobs.outputs import resumed_folder
 from jobs.ray_stage import Failed, FailureLimit, RayStage, TooManyFailedError, run_stages
 from pipeline.assembly import Assembly
+from pipeline.card import write_card
 from pipeline.crop import CropConfig
 from pipeline.dataset import write_description
 from pipeline.errors import InputError, PipelineError
 from pipeline.fit import FitConfig, FitTrack
+from pipeline.inspection import inspect_dataset
 from pipeline.layouts import Layout
 from pipeline.ledger import LEDGER, LedgerRow, Status, write_ledger, write_manifest
 from pipeline.parts import ReadConfig, TrackClip, TrackClipConfig, Tracked, TrackPart, WriteTrack, WriteTrackConfig
 from pipeline.plan import ClipResult, Plan
 from pipeline.records import Clip
+from pipeline.report import write_report
 from pipeline.shards import FaceModelStamp
 from pipeline.sources import scan
 from pipeline.split import SplitConfig
@@ -90,6 +93,9 @@ def run(config: PreprocessConfig) -> str:
     write_manifest(assembly.manifest(), config.out)
     write_ledger(ledger, config.out)
     write_description(config.out, face_model, config.stored())
+    inspection = inspect_dataset(config.out)
+    write_report(inspection, fit_track.face_model.faces)
+    write_card(inspection.dataset, ledger, str(config.input))
     return _summary(config.out, ledger)
 
 
