@@ -84,6 +84,11 @@ echo "ray $*" >> "$LOG"
 [ "$1" = start ] && exec sleep 60
 exit 0
 """
+COMMAND = """#!/bin/sh
+until grep -q "ray start --address" "$LOG"; do sleep 0.1; done
+echo "gdpw-pipe $*" >> "$LOG"
+exit 3
+"""
 
 
 def test_the_slurm_script_starts_head_and_workers_then_the_command_and_leaves_nothing_running(tmp_path: Path) -> None:
@@ -95,7 +100,7 @@ def test_the_slurm_script_starts_head_and_workers_then_the_command_and_leaves_no
         "ray": RAY,
         "scontrol": "#!/bin/sh\nprintf 'one\\ntwo\\nthree\\n'\n",
         "hostname": "#!/bin/sh\necho 10.0.0.1 fe80::1\n",
-        "gdpw-pipe": '#!/bin/sh\nuntil grep -q "ray start --address" "$LOG"; do sleep 0.1; done\necho "gdpw-pipe $*" >> "$LOG"\nexit 3\n',
+        "gdpw-pipe": COMMAND,
     }.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
