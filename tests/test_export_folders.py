@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from samples import HEAD, make_sample
 
+from jobs.commands.export import export
 from jobs.export_folders import ExportFoldersConfig, run
 from jobs.outputs import MisuseError
 from pipeline.clips import read_clip
@@ -91,3 +93,17 @@ def test_what_is_there_is_not_overwritten(dataset: Path, tmp_path: Path) -> None
     (tmp_path / "out" / "file").touch()
     with pytest.raises(MisuseError, match="not empty"):
         run(ExportFoldersConfig(dataset=dataset, out=tmp_path / "out"))
+
+
+def test_the_format_must_suit_the_source(dataset: Path, tmp_path: Path) -> None:
+    for source, format, wanted in ((dataset, "pth", "checkpoint"), (dataset / "dataset.json", "gdpw", "dataset")):
+        result = CliRunner().invoke(export, [str(source), str(tmp_path / "out"), "--format", format])
+        assert result.exit_code == 2
+        assert f"--format {format} is for a {wanted}." in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_exports_a_dataset(dataset: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(export, [str(dataset), str(tmp_path / "out"), "--format", "gdpw"])
+    assert result.exit_code == 0
+    assert "6 frames in 3 folders" in result.output

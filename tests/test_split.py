@@ -6,8 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from jobs import split
+from jobs.commands.split import split as split_command
 from pipeline.errors import PipelineError
 from pipeline.ledger import ManifestRow, read_manifest, write_manifest
 from pipeline.split import SplitConfig, read_split_list, split_of
@@ -140,3 +142,18 @@ def test_what_is_no_list_and_what_is_no_dataset_is_said(dataset: Path, tmp_path:
 def test_shares_leave_nobody_out_twice() -> None:
     with pytest.raises(ValueError, match="shares"):
         SplitConfig(val=0.6, test=0.6)
+
+
+def test_the_command_takes_shares_or_a_list(dataset: Path, tmp_path: Path) -> None:
+    command = CliRunner().invoke(split_command, [str(dataset), "--val", "0", "--test", "1"])
+    assert command.exit_code == 0
+    assert set(parts(dataset).values()) == {"test"}
+    (tmp_path / "list.csv").write_text("identity,split\nid00003,val\n")
+    CliRunner().invoke(split_command, [str(dataset), "--list", str(tmp_path / "list.csv")])
+    assert parts(dataset)["id00003", "a"] == "val"
+
+
+def test_shares_of_more_than_everybody_are_misuse(dataset: Path) -> None:
+    before = parts(dataset)
+    assert CliRunner().invoke(split_command, [str(dataset), "--val", "0.6", "--test", "0.6"]).exit_code == 2
+    assert parts(dataset) == before
