@@ -17,7 +17,8 @@ from gdpw.errors import CheckpointError
 from gdpw.guidance import Guidance
 from gdpw.losses import discriminator_gan_loss, generator_gan_loss, gram_distances, weight_penalty
 from gdpw.perceptual import Vgg19
-from gdpw.training import Batch, StepResult, Training, train_step
+from gdpw.schedule import LearningRate
+from gdpw.training import Batch, StepConfig, StepResult, Training, TrainStep, refuse_non_finite, train_step
 
 CONFIG = GeneratorConfig.small("geom_disp")
 
@@ -158,3 +159,86 @@ def test_the_small_generator_is_small() -> None:
     generator = recipe_generator(GeneratorConfig.small(), "test/small")
     assert generator.mesh_renderer.tri.shape == faces().shape
     assert sum(p.numel() for p in generator.parameters()) < 1e6
+
+
+def started(seed: int = 0, decay: float | None = None) -> Training:
+    torch.manual_seed(seed)
+    return Training.start(
+        recipe_generator(CONFIG, "test/losses"), MultiScaleDiscriminator(DiscriminatorConfig(blocks=2)), decay=decay
+    )
+
+
+def test_bfloat16_and_channels_last_hardly_change_the_terms(batch: Batch) -> None:
+    exact = TrainStep(started(), LossWeights())(batch)
+    fast = TrainStep(started(), LossWeights(), config=StepConfig(precision="bfloat16", channels_last=True))(batch)
+    for name, term in exact.terms.items():
+        assert fast.terms[name].item() == pytest.approx(term.item(), rel=0.03), name
+    assert {fast.output.image.dtype, fast.output.flows[1].dtype, fast.terms["pixel"].dtype} == {torch.float32}
+
+
+def test_equal_batches_accumulate_to_the_step_of_one(batch: Batch) -> None:
+    """All but the statistics of the discriminator, which sees each of them."""
+    one, two = started(), started()
+    weights = only(pixel=10, discriminator=1)
+    first = TrainStep(one, weights)(batch).terms
+    second = TrainStep(two, weights)(batch, batch).terms
+    assert second["pixel"].item() == pytest.approx(first["pixel"].item(), rel=1e-3)
+    moved = [p.grad for p in one.generator.parameters() if p.grad is not None]
+    again = [p.grad for p in two.generator.parameters() if p.grad is not None]
+    norms = [torch.cat([g.flatten() for g in gradients]).norm().item() for gradients in (moved, again)]
+    assert norms[1] == pytest.approx(norms[0], rel=0.02)
+
+
+def test_a_fused_optimiser_leaves_the_update_out_without_being_asked(batch: Batch) -> None:
+    training = started()
+    for name in ("generator", "discriminator"):
+        parameters = getattr(training, name).parameters()
+        setattr(training, f"{name}_optimizer", torch.optim.Adam(parameters, 2e-4, fused=True))
+    step = TrainStep(training, only(pixel=1, discriminator=1))
+    before = [p.clone() for p in training.generator.parameters()]
+    result = step(batch._replace(target=batch.target * float("nan")))
+    assert all(map(torch.equal, before, training.generator.parameters()))
+    with pytest.raises(FloatingPointError, match=r"step 0: \{'pixel': nan"):
+        refuse_non_finite(0, {name: term.item() for name, term in result.terms.items()})
+
+
+def test_the_rate_of_a_step_is_that_of_its_number(batch: Batch) -> None:
+    training = started()
+    training.learning_rate = LearningRate(base=1e-3, warmup=4)
+    step = TrainStep(training, only(pixel=1, discriminator=1))
+    rates = []
+    for _ in range(2):
+        step(batch)
+        rates.append(training.generator_optimizer.param_groups[0]["lr"])
+    assert rates == [0.25e-3, 0.5e-3]
+
+
+def test_the_average_and_random_numbers_are_resumed(batch: Batch, tmp_path: Path) -> None:
+    training = started(decay=0.9)
+    train_step(training, batch, LossWeights())
+    save_checkpoint(tmp_path / "last.pth", training.checkpoint("hash"))
+    expected = torch.rand(3)
+    checkpoint = load_checkpoint(tmp_path / "last.pth")
+    resumed = Training.resume(checkpoint, checkpoint.build_generator(faces(), 5023, "hash"), decay=0.9)
+    assert torch.equal(torch.rand(3), expected)
+    assert resumed.moving_average.steps == 1
+    for key, value in training.moving_average.state.items():
+        assert torch.equal(resumed.moving_average.state[key], value) or key.startswith("downsamples")
+
+
+@pytest.mark.gpu
+def test_a_compiled_step_has_the_terms_of_an_eager_one(batch: Batch) -> None:
+    def moved(x: Tensor | None) -> Tensor | None:
+        return x if x is None else x.cuda()
+
+    here = Batch(batch.source.cuda(), batch.target.cuda(), None, Guidance(*map(moved, batch.guidance)))
+    results = []
+    for execution in ("eager", "compiled", "graphed"):
+        torch.manual_seed(0)
+        discriminator = MultiScaleDiscriminator(DiscriminatorConfig(blocks=2)).cuda()
+        training = Training.start(recipe_generator(CONFIG, "test/losses").cuda(), discriminator)
+        step = TrainStep(training, LossWeights(), config=StepConfig(execution=execution))
+        results.append([{n: t.item() for n, t in step(here).terms.items()} for _ in range(4)])
+    for other in results[1:]:
+        for ours, theirs in zip(other, results[0], strict=True):
+            assert ours == pytest.approx(theirs, rel=0.02)
