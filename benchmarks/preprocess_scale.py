@@ -1,0 +1,97 @@
+"""Many clips on few CPUs, and the memory of long videos.
+
+    python benchmarks/preprocess_scale.py CLIP [--clips 400] [--minutes 1 20] [--scratch FOLDER]
+
+CLIP is a short video with a face. First so many copies (links) of it, five frames each, go through `preprocess` on one
+CPU and on two: a deadlock would show. Then its frames, repeated to so many minutes, are one video, and the most memory
+that the driver and all processes below it have at once is printed for each length: what is theirs alone and their
+share of what is common (PSS), read twice a second from /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from pipeline.encode import write_video
+from pipeline.ledger import read_ledger
+from pipeline.video import read_frames
+
+
+def preprocess(source: Path, out: Path, *options: str) -> tuple[float, int]:
+    """Run it. Returns seconds, and the most bytes of memory. Exits if it fails."""
+    command = [sys.executable, "-m", "jobs.cli", "preprocess", str(source), str(out), *options]
+    start = time.monotonic()
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    most = 0
+    while process.poll() is None:
+        most = max(most, sum(map(memory, family(process.pid))))
+        time.sleep(0.5)
+    if process.returncode:
+        sys.exit(f"preprocess ended with {process.returncode}")
+    return time.monotonic() - start, most
+
+
+def family(root: int) -> set[int]:
+    """A process and all below it."""
+    found = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
+    rows = [tuple(map(int, line.split())) for line in found.splitlines()[1:]]
+    pids = {root}
+    while more := {pid for pid, parent in rows if parent in pids} - pids:
+        pids |= more
+    return pids
+
+
+def memory(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has ended
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def repeated(clip: Path, count: int) -> Iterator[np.ndarray]:
+    """Its pictures forth and back, so that nothing jumps."""
+    images = [frame.image for frame in read_frames(clip)]
+    return islice(cycle(images + images[-2:0:-1]), count)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--clips", type=int, default=400)
+    parser.add_argument("--minutes", type=float, nargs="*", default=[1, 20])
+    parser.add_argument("--scratch", type=Path, default=None)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.scratch) as name:
+        scratch = Path(name)
+        (scratch / "many").mkdir()
+        for number in range(options.clips):
+            (scratch / "many" / f"{number:05d}{options.clip.suffix}").symlink_to(options.clip.absolute())
+        for workers in ("1", "2") if options.clips else ():
+            out = scratch / f"out{workers}"
+            few = ("--workers", workers, "--max-frames-per-clip", "5")
+            seconds, most = preprocess(scratch / "many", out, *few)
+            rows = len(read_ledger(out))
+            print(f"{rows} clips, {workers} CPU: {seconds:.0f} s, at most {most / 2**20:.0f} MiB", flush=True)
+        for minutes in options.minutes:
+            video = scratch / f"{minutes:g}.mp4"
+            write_video(video, repeated(options.clip, round(minutes * 60 * 25)), 25)
+            seconds, most = preprocess(video, scratch / f"long{minutes:g}", "--workers", "1")
+            print(f"{minutes:g} minutes: {seconds:.0f} s, at most {most / 2**20:.0f} MiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
