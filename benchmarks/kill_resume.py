@@ -20,10 +20,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pipeline.ledger import read_ledger, read_manifest
+
+ROOT = Path(__file__).parents[1]
 
 
 def start(source: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:

@@ -22,12 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pipeline.encode import write_video
 from pipeline.ledger import read_ledger
 from pipeline.video import read_frames
+
+ROOT = Path(__file__).parents[1]
 
 
 def preprocess(source: Path, out: Path, *options: str) -> tuple[float, int]:
