@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from fit_deca.codes import Codes
 from fit_deca.editing import preset_animation
+from gdpw.mesh_warp import MeshWarp
 from jobs.edit_language import change, obey, script_lines, summary
 from jobs.outputs import MisuseError, new_file
 from pipeline.crop import CropConfig
@@ -21,6 +22,7 @@ from pipeline.edit_session import FPS, DrawEdits, EditSession
 from pipeline.encode import EncodeConfig, write_video
 from pipeline.errors import PipelineError
 from pipeline.fit import FitConfig, FitTrack
+from pipeline.margin import with_margin
 from pipeline.models import ModelConfig, load_model
 from pipeline.portrait import read_portrait
 from pipeline.shards import FaceModelStamp
@@ -28,6 +30,9 @@ from pipeline.tracks import FindTracks, TrackConfig
 
 PICTURE, VIDEO = Path("face_edit_output_img.jpg"), Path("face_reenact_demo_video.mp4")
 """Names of results, as published; a former result under them is replaced."""
+
+MARGIN = 4
+"""Part of the picture's side that mesh-warp gets to see beyond each of its edges; GDPW is trained on the square."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +109,10 @@ def open_session(config: EditConfig) -> EditSession:
     model = load_model(config.model, fit_track.face_model)
     with FindTracks(config.tracks) as find_tracks:
         portrait = read_portrait(config.portrait, find_tracks, fit_track, config.crop.size)
-    return EditSession(DrawEdits(portrait.take, fit_track.flame, model), FaceModelStamp.of(fit_track.face_model))
+    margin = config.crop.size // MARGIN
+    surroundings = with_margin(portrait, margin) if isinstance(model, MeshWarp) else None
+    draw = DrawEdits(portrait.take, fit_track.flame, model, surroundings)
+    return EditSession(draw, FaceModelStamp.of(fit_track.face_model))
 
 
 def _check(config: EditConfig) -> None:

@@ -29,7 +29,8 @@ def _typed(session: EditSession) -> Iterator[str]:
     folder = assets_folder()
     folder.mkdir(parents=True, exist_ok=True)
     history = FileHistory(str(folder / _HISTORY))
-    terminal: PromptSession[str] = PromptSession(history=history, completer=EditCompleter(session))
+    completer = EditCompleter(session)
+    terminal: PromptSession[str] = PromptSession(history=history, completer=completer, complete_while_typing=False)
     click.echo("Type edits, help or quit; Tab completes.")
     while True:
         try:

@@ -10,6 +10,7 @@ import numpy as np
 import simplejpeg
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fit_deca.codes import Codes
 from fit_deca.editing import Edit, apply_edits
@@ -42,28 +43,48 @@ class Panels(NamedTuple):
 
 
 class DrawEdits:
-    """Codes of one portrait -> its panels. source: the take of one picture that is edited."""
+    """Codes of one portrait -> its panels.
 
-    def __init__(self, source: Take, flame: Flame, model: Animator[Any], batch: int = 16) -> None:
+    source: the take of one picture that is edited. surroundings: the same with a margin (`with_margin`), for a model
+    that takes pictures of any size and would else have nothing to show where the head leaves its square.
+    """
+
+    def __init__(
+        self,
+        source: Take,
+        flame: Flame,
+        model: Animator[Any],
+        surroundings: Take | None = None,
+        batch: int = 16,
+    ) -> None:
         self.source, self.flame, self.model, self.batch = source, flame, model, batch
-        self._size = source.images.shape[1]
-        vertices = torch.from_numpy(source.vertices[:1])
-        image = torch.from_numpy(source.images[0]).permute(2, 0, 1) / 255
-        self._encoded = model.encode(image, pixels_to_ndc(vertices[0], self._size, self._size))
-        self._mesh = draw_shaded(vertices, flame.faces, self._size, self._size)[0]
+        self._stage = surroundings or source
+        self._margin = (self._stage.size - source.size) // 2
+        self._change = self._stage.recover[0] @ np.linalg.inv(source.recover[0])
+        image = torch.from_numpy(self._stage.images[0]).permute(2, 0, 1) / 255
+        vertices = torch.from_numpy(self._stage.vertices[0])
+        self._encoded = model.encode(image, pixels_to_ndc(vertices, self._stage.size, self._stage.size))
+        self._mesh = draw_shaded(torch.from_numpy(source.vertices[:1]), flame.faces, source.size, source.size)[0]
 
     @torch.no_grad()
     def __call__(self, codes: Codes) -> Iterator[Panels]:
         """The panels of each row."""
-        recover = torch.from_numpy(self.source.recover[:1])
+        recover, size = torch.from_numpy(self.source.recover[:1]), self.source.size
         for start in range(0, len(codes.shape), self.batch):
             rows = Codes(*(code[start : start + self.batch].to(self.flame.v_template.device) for code in codes))
             vertices = retarget(self.flame, rows, rows, recover.expand(len(rows.shape), 3, 3))
-            results = self.model.animate(self._encoded, pixels_to_ndc(vertices, self._size, self._size))
-            pictures = (results * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-            meshes = draw_shaded(vertices, self.flame.faces, self._size, self._size)
-            for result, mesh in zip(pictures, meshes, strict=True):
+            results = self.model.animate(self._encoded, self._staged(vertices))
+            inside = slice(self._margin, self._margin + size)
+            pictures = (results[..., inside, inside] * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+            meshes = draw_shaded(vertices, self.flame.faces, size, size)
+            for result, mesh in zip(pictures.cpu().numpy(), meshes, strict=True):
                 yield Panels(self.source.images[0], result, self._mesh, mesh)
+
+    def _staged(self, vertices: Tensor) -> Tensor:
+        """Meshes (B, V, 3) in the source's pixels -> NDC of the picture that the model moves."""
+        moved = vertices * self._change[0, 0]
+        moved[..., :2] += vertices.new_tensor(self._change[:2, 2])
+        return pixels_to_ndc(moved, self._stage.size, self._stage.size)
 
 
 class EditSession:
@@ -135,7 +156,7 @@ class EditSession:
             times=np.arange(count) / FPS,
             codes=codes,
             recover=np.repeat(source.recover[:1], count, axis=0),
-            size=source.images.shape[1],
+            size=source.size,
             face_model=self.face_model,
         )
         write_performance(path, performance)

@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -73,6 +74,11 @@ class Terminal:
         return seen
 
     def type(self, keys: str) -> None:
+        """Type when the prompt has the terminal: between prompts its keys would be the terminal's own."""
+        end = time.monotonic() + 60
+        while termios.tcgetattr(self._ours)[3] & termios.ICANON:
+            assert time.monotonic() < end, "no prompt"
+            time.sleep(0.02)
         os.write(self._ours, keys.encode())
 
     def ask(self, line: str, answer: str, key: str = "\r") -> None:

@@ -81,6 +81,23 @@ def test_panels_are_four_pictures_side_by_side(session: EditSession, source: Tak
     assert [path.name for path in tmp_path.iterdir()] == ["out.jpg"]
 
 
+def test_with_surroundings_the_model_sees_them_and_the_result_is_the_square(
+    source: Take, model: RemembersMeshes
+) -> None:
+    wide = replace(
+        source,
+        images=np.pad(source.images, ((0, 0), (4, 4), (4, 4), (0, 0)), "reflect"),
+        recover=source.recover + np.array([[0, 0, 4], [0, 0, 4], [0, 0, 0]]),
+        vertices=source.vertices + np.float32([4, 4, 0]),
+    )
+    codes = apply_edits(source.codes, parse_edits("global_pose yaw 20"))
+    (panels,) = DrawEdits(source, FLAME, model, wide)(codes)
+    assert (panels.result == source.images[0]).all()
+    pixels = retarget(FLAME, codes, codes, RECOVER[None])[0] + torch.tensor([4, 4, 0])
+    torch.testing.assert_close((model.driving[0][:, :2] + 1) / 2 * (SIZE + 8), pixels[:, :2])
+    torch.testing.assert_close(model.driving[0][:, 2], pixels[:, 2])
+
+
 def test_rows_beyond_a_batch_come_in_order(source: Take, model: RemembersMeshes) -> None:
     codes = preset_animation(source.codes, "jaw")
     assert len(list(DrawEdits(source, FLAME, model, batch=7)(codes))) == 480
