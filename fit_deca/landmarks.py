@@ -155,18 +155,25 @@ class LandmarkFitter:
 
     @torch.no_grad()
     def __call__(
-        self, landmarks: Tensor, head_pose: Tensor, size: int, times: Tensor, start: Codes | None = None
+        self,
+        landmarks: Tensor,
+        head_pose: Tensor,
+        size: int,
+        times: Tensor,
+        start: Codes | None = None,
+        shape: Tensor | None = None,
     ) -> FitResult:
         """Fit a track.
 
         landmarks: (T, N, 2 or 3) pixels of a square crop of that size; z away from the viewer, from any origin, for
         478 points. head_pose: (T, 3, 3) rotation of the head, x right, y up, z to the viewer. times: (T,) seconds, in
         order. start: T rows of codes to refine, of which the camera does not count; None is a mean face at rest.
+        shape: (100,) that is known already, of another part of a long track; None is to be found.
         """
         plane = 2 * landmarks[..., : self._axes] / size - landmarks.new_tensor([1, 1, 0][: self._axes])
         points = plane.mT.to(self._device, torch.float32).contiguous()
         usual = self._usual(head_pose.to(self._device, torch.float32), start)
-        shape = self._fit_shape(usual, points)
+        shape = self._fit_shape(usual, points) if shape is None else shape.to(points)
         motion = self._fit_motion(shape, points[:, :2], usual, times.to(self._device, torch.float64))
         return self._result(shape, motion, landmarks, size)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from fit_deca.deca import DecaFitter
 from fit_deca.deca_file import load_encoder
@@ -121,8 +122,9 @@ class FitTrack:
         self.face_model = open_face_model(self._config.face_model, self._config.landmark_embedding)
         self.flame = Flame(self.face_model).to(self._device)
 
-    def __call__(self, track: Track, crops: Crops) -> Fit:
-        return self.several([CroppedTrack(track, crops)])[0]
+    def __call__(self, track: Track, crops: Crops, shape: Tensor | None = None) -> Fit:
+        """One track. shape: (100,) of its person where it is known; see `CroppedTrack`."""
+        return self.several([CroppedTrack(track, crops, shape)])[0]
 
     def several(self, tracks: Sequence[CroppedTrack]) -> list[Fit]:
         """The fits of several tracks, whose frames go through DECA's encoder together."""

@@ -203,9 +203,9 @@ class _Take:
     def add(self, piece: _Piece, fit_track: FitTrack, size: int) -> None:
         track, own = piece.track, piece.own
         transform = window_transform(track_window(track.landmarks), size)
-        fit = fit_track(track, _without_pictures(track, transform, size, piece.encoder))
+        fit = fit_track(track, _without_pictures(track, transform, size, piece.encoder), self._shape)
         if self._shape is None:
-            self._shape = fit.codes.shape[:1]
+            self._shape = fit.codes.shape[0]
         self._frames.append(piece.frames[own])
         self._times.append(track.times[own])
         self._codes.append(fit.codes.flat()[own].clone())

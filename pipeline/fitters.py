@@ -35,10 +35,12 @@ NUMBERS_TO_EDGES = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
 
 
 class CroppedTrack(NamedTuple):
-    """A track and what was cut out of its pictures."""
+    """A track and what was cut out of its pictures. shape: (100,) of the person where it is known already; fitters that
+    find one shape a track then look for none."""
 
     track: Track
     crops: Crops
+    shape: Tensor | None = None
 
 
 class Fitter(Protocol):
@@ -61,13 +63,14 @@ class LandmarkTracks:
 
     def refine(self, cropped: CroppedTrack, start: Codes | None = None) -> FitResult:
         """The fit of one track, from `start` on where it is given."""
-        track, crops = cropped
+        track, crops, shape = cropped
         return self._fitter(crops.landmarks.shape[1])(
             torch.from_numpy(crops.landmarks),
             torch.from_numpy(track.head_pose),
             crops.images.shape[1],
             torch.from_numpy(track.times),
             start,
+            shape,
         )
 
     def _fitter(self, points: int) -> LandmarkFitter:
@@ -105,12 +108,12 @@ class DecaTracks:
 
     def encode(self, tracks: Sequence[CroppedTrack]) -> list[DecaCodes]:
         """What the encoder says of each track's frames, on its device."""
-        for track, crops in tracks:
+        for track, crops, _ in tracks:
             if crops.encoder is None:
                 raise PipelineError(f"{track.clip.path}: cropped for another fitter than deca (CropConfig.encoder)")
-        pictures = np.concatenate([crops.encoder.images for _, crops in tracks if crops.encoder])
+        pictures = np.concatenate([crops.encoder.images for _, crops, _ in tracks if crops.encoder])
         found = self.deca(torch.from_numpy(pictures).permute(0, 3, 1, 2))
-        lengths = [len(track) for track, _ in tracks]
+        lengths = [len(cropped.track) for cropped in tracks]
         codes = zip(*(code.split(lengths) for code in found.codes), strict=True)
         return [
             DecaCodes(Codes(*parts), texture, light)
