@@ -13,7 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
@@ -59,6 +58,8 @@ class StoredFrame(NamedTuple):
         if self.width == size:
             simplejpeg.decode_jpeg(self.jpeg, colorspace="RGB", buffer=picture)
         else:
+            import cv2  # large, and not needed where pictures are trained on in the size they are stored in
+
             stored = simplejpeg.decode_jpeg(self.jpeg, colorspace="RGB")
             shrinks = size < self.width
             cv2.resize(stored, (size, size), picture, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
