@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from tempfile import TemporaryFile
 from typing import Any, Literal, NamedTuple, get_args
 
 import cv2
@@ -23,6 +22,7 @@ from fit_deca.encoder import INPUT_SIZE
 from pipeline.clips import Reader, read_clip
 from pipeline.errors import InputError, Reason
 from pipeline.records import Crops, EncoderCrops, Frame, Track
+from pipeline.scratch import on_disk
 
 LANDMARKS_68 = (
     *(127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356),  # jaw, ear to ear
@@ -221,10 +221,10 @@ def crop_track(
     else:
         window = window or (track_window(track.landmarks) if mode == "track" else _whole_window(track))
         cut, transforms = _window_crops(window, size, len(track))
-    images = _on_disk(len(track), size)
+    images = on_disk((len(track), size, size, 3), np.uint8)
     sides = frame_boxes(track.landmarks).tolist() if encoder else []
     to_encoder = [encoder_crop(FaceBox(left, right, top, bottom)) for left, top, right, bottom in sides]
-    faces = _on_disk(len(to_encoder), INPUT_SIZE)
+    faces = on_disk((len(to_encoder), INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
     for row, frame in enumerate(_frames_of(track, frames)):
         images[row] = cut(frame.image, row)
         if encoder:
@@ -259,14 +259,6 @@ def _whole_window(track: Track) -> Window:
     """The square around all of the clip's picture, in its middle."""
     side = max(track.width, track.height)
     return Window(-((side - track.width) // 2), -((side - track.height) // 2), side)
-
-
-def _on_disk(count: int, size: int) -> NDArray[np.uint8]:
-    """(count, size, size, 3), writable."""
-    if count == 0:
-        return np.empty((0, size, size, 3), np.uint8)
-    with TemporaryFile() as file:
-        return np.memmap(file, np.uint8, "w+", shape=(count, size, size, 3))
 
 
 def _frames_of(track: Track, frames: Iterable[Frame]) -> Iterator[Frame]:

@@ -18,6 +18,7 @@ from pipeline.errors import InputError, Reason
 from pipeline.landmarker import Face
 from pipeline.records import Clip, Frame, Kind, Track
 from pipeline.scenes import SceneCuts
+from pipeline.scratch import on_disk
 from pipeline.sources import clip_of
 from pipeline.steady import steady
 
@@ -260,9 +261,10 @@ class TrackDraft:
     numbers: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     faces: list[Face] = field(default_factory=list)
+    _ended: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     def __len__(self) -> int:
-        return len(self.faces)
+        return len(self.numbers)
 
     def goes_on(self, time: float, config: TrackConfig) -> bool:
         """Whether another face of its person, at a later time, belongs to the track."""
@@ -273,17 +275,30 @@ class TrackDraft:
         self.times.append(frame.time)
         self.faces.append(face)
 
+    def end(self) -> None:
+        """Nothing more is added: a long video has many tracks, and their points wait on disk."""
+        landmarks, head_pose = self._points()
+        kept = on_disk(landmarks.shape, np.float32)
+        kept[:] = landmarks
+        self._ended = kept, head_pose
+        self.faces.clear()
+
+    def _points(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Steadied landmarks and head poses."""
+        landmarks = steady(np.array(self.times), np.stack([face.landmarks for face in self.faces]))
+        return landmarks, np.stack([face.rotation for face in self.faces])
+
     def track(self, clip: Clip, index: int, width: int, height: int) -> Track:
-        times = np.array(self.times, np.float64)
+        landmarks, head_pose = self._ended or self._points()
         return Track(
             clip=clip,
             index=index,
             width=width,
             height=height,
             numbers=np.array(self.numbers, np.int64),
-            times=times,
-            landmarks=steady(times, np.stack([face.landmarks for face in self.faces])),
-            head_pose=np.stack([face.rotation for face in self.faces]),
+            times=np.array(self.times, np.float64),
+            landmarks=landmarks,
+            head_pose=head_pose,
         )
 
 
@@ -299,6 +314,8 @@ class Drafts:
         """The track to which a face of this person in this frame belongs, begun if need be."""
         draft = self._last.get(person)
         if draft is None or not draft.goes_on(frame.time, self._config):
+            if draft is not None:
+                draft.end()
             draft = self._last[person] = TrackDraft(person)
             self._all.append(draft)
         return draft
