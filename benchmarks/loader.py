@@ -7,7 +7,7 @@
 DATASET: made by preprocess, with pictures of 256x256 pixels.
 
 The first form keeps the process to one core and counts the processor's time spent there, so that other work on the
-machine hardly shows; the best of three runs counts, everything being in the page cache. The floor is two JPEGs decoded.
+machine hardly shows; the best of five runs counts, everything being in the page cache. The floor is two JPEGs decoded.
 The original's way is written out here from the format of its folders (parity README, section 15): a clip's folder is
 listed, two of its pictures are read with OpenCV, their meshes are unpacked with LZ4, flipped half the time, normalised,
 and collated by a DataLoader without workers. `--original` runs the checkout's own code instead. Its meshes are padded
@@ -31,7 +31,7 @@ import tempfile
 import time
 import types
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -61,29 +61,32 @@ FLAME_VERTICES = 5023
 def one_core(dataset: Dataset, original: Path | None, size: int, pairs: int) -> Iterator[tuple[str, float]]:
     """What is measured, and milliseconds of one core a pair."""
     jpegs = [frame.jpeg for frame in frames_anywhere(dataset, 2 * pairs)]
-    yield "floor: two JPEGs decoded", best(lambda: [simplejpeg.decode_jpeg(j, colorspace="RGB") for j in jpegs], pairs)
+    decoded = (simplejpeg.decode_jpeg(jpeg, colorspace="RGB") for jpeg in cycle(jpegs))
+    yield "floor: two JPEGs decoded", best(decoded, 2 * pairs, pairs)
     loader = PairLoader(dataset, LoaderConfig(batch_size=BATCH, size=size))
-    yield "ours", best(lambda: [loader.read(step) for step in range(pairs // BATCH)], pairs)
+    yield "ours", best(map(loader.read, count()), pairs // BATCH, pairs)
     with tempfile.TemporaryDirectory() as folder:
         export(dataset, Path(folder))
-        yield "the original's way", best(consume(DataLoader(LooseFiles(folder), BATCH), pairs // BATCH), pairs)
+        yield "the original's way", best(iter(DataLoader(LooseFiles(folder), BATCH)), pairs // BATCH, pairs)
         if original:
             theirs = original_dataset(original, folder)
-            yield "the original's code", best(consume(DataLoader(theirs, BATCH), pairs // BATCH), pairs)
+            yield "the original's code", best(iter(DataLoader(theirs, BATCH)), pairs // BATCH, pairs)
 
 
-def best(work: Callable[[], Any], pairs: int, repeats: int = 3) -> float:
-    """Milliseconds a pair, after one run unmeasured."""
+def best(endless: Iterator[Any], items: int, pairs: int, repeats: int = 5) -> float:
+    """Milliseconds a pair, where so many items are so many pairs; after one run unmeasured."""
     times = []
     for _ in range(repeats + 1):
         start = time.process_time()
-        work()
+        use_up(endless, items)
         times.append(time.process_time() - start)
     return min(times[1:]) / pairs * 1000
 
 
-def consume(batches: Any, count: int) -> Callable[[], Any]:
-    return lambda: sum(1 for _ in islice(batches, count))
+def use_up(endless: Iterator[Any], items: int) -> None:
+    """Take items and let each go at once, as a training does."""
+    for _ in islice(endless, items):
+        pass
 
 
 def frames_anywhere(dataset: Dataset, count: int) -> Iterator[StoredFrame]:
@@ -165,7 +168,7 @@ def many_workers(dataset: Dataset, workers: int, size: int, pairs: int, demand: 
     batches = PairLoader(dataset, config).iterate()
     next(batches)
     start = time.perf_counter()
-    consume(batches, pairs // BATCH)()
+    use_up(batches, pairs // BATCH)
     rate = pairs / (time.perf_counter() - start)
     waited, start = 0.0, time.perf_counter()
     for _ in range(pairs // BATCH):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -71,7 +71,7 @@ class PairLoader:
     def read(self, step: int) -> PairBatch:
         """The rank's batch of one step. Raises as `iterate` does."""
         pairs = self.sampler.draw_step(step, self.config.batch_size, self.rank, self.world)
-        frames = [tuple(self._read_frame(pair.track, frame) for frame in (pair.source, pair.driving)) for pair in pairs]
+        frames = ([self._read_frame(pair.track, frame) for frame in (pair.source, pair.driving)] for pair in pairs)
         return decode_batch(step, pairs, frames, self._vertices, self.config)
 
     def _read_frame(self, row: int, frame: int) -> StoredFrame:
@@ -104,10 +104,11 @@ def read_ahead(config: LoaderConfig, batches: Iterator[Callable[[], PairBatch]])
 
 
 def decode_batch(
-    step: int, pairs: list[Pair], frames: Sequence[tuple[StoredFrame, ...]], vertices: int, config: LoaderConfig
+    step: int, pairs: list[Pair], frames: Iterable[Sequence[StoredFrame]], vertices: int, config: LoaderConfig
 ) -> PairBatch:
     """The batch of a step. frames: source and driving of each pair. vertices: how many a mesh has.
 
+    Frames are decoded as they come, so that one memory serves them all where they are read one by one.
     Raises PipelineError, naming shard and key, for a frame that does not fit in or cannot be decoded.
     """
     pictures = _empty((2, len(pairs), config.size, config.size, 3), torch.uint8, config)
