@@ -52,7 +52,7 @@ def main() -> None:
 
     print(f"{'clip':36} {COLUMNS}")
     with FindTracks(TrackConfig()) as find:
-        for clip in scan(options.clips):
+        for clip in scan(options.clips).clips:
             for track in find(clip).tracks:
                 track = first_frames(track, options.max_frames)
                 crops = crop(track)
