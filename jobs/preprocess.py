@@ -133,10 +133,10 @@ def graph(config: PreprocessConfig) -> list[RayStage]:
     write = WriteTrackConfig(
         crop=config.crop, fit=config.fit, split=config.split, timeout=config.read.timeout, out=config.out.absolute()
     )
-    gpus = 0.25 if (config.fit.device or "").startswith("cuda") else 0.0
+    on_gpu = config.fit.device.startswith("cuda") if config.fit.device else config.crop.encoder
     return [
         RayStage(stage=TrackClip, config=track, num_cpus=0.5),
-        RayStage(stage=WriteTrack, config=write, num_cpus=0.25, num_gpus=gpus),
+        RayStage(stage=WriteTrack, config=write, num_cpus=0.25, num_gpus=0.25 if on_gpu else 0),
     ]
 
 

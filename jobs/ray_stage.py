@@ -61,7 +61,8 @@ class RayStage:
     """A stage, and what one worker of its pool asks for.
 
     stage: built as `stage(config)`, both picklable. num_cpus: share of a core; with all stages of a graph together at
-    most 1, one core suffices for a worker of each. num_gpus: share of a GPU.
+    most 1, one core suffices for a worker of each. num_gpus: share of a GPU; less where the workers share fewer, and
+    none where there is none.
     """
 
     stage: Callable[[Any], Callable[[Any], Any]]
@@ -85,7 +86,7 @@ def run_stages(
     workers: of each stage. bytes_in_flight: of values between stages, beyond which earlier stages wait for later ones.
     Needs a `cluster`. Raises TooManyFailedError when more than `limit` failed.
     """
-    share = min(1.0, ray.cluster_resources().get("CPU", 1) / workers)
+    cpus, gpus = (ray.cluster_resources().get(name, 0) / workers for name in ("CPU", "GPU"))
     attempts = _Attempts.options(num_cpus=0).remote()  # type: ignore[attr-defined]
     items = iter(items)
     while wave := list(islice(items, max(_WAVE, 10 * workers))):
@@ -96,8 +97,8 @@ def run_stages(
                 _Worker,
                 fn_constructor_args=(stage.stage, stage.config, number, attempts),
                 compute=ActorPoolStrategy(size=min(workers, len(wave)), max_tasks_in_flight_per_actor=2),
-                num_cpus=stage.num_cpus * share,
-                num_gpus=stage.num_gpus or None,
+                num_cpus=stage.num_cpus * min(1.0, cpus),
+                num_gpus=min(stage.num_gpus, gpus) or None,
             )
         for row in data.iter_rows():
             value = pickle.loads(row["value"])
