@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import ray
 
 from jobs.preprocess import PreprocessConfig, run
 from pipeline.dataset import open_dataset
@@ -38,6 +40,14 @@ def read_expected() -> dict[str, Expected]:
 EXPECTED = read_expected()
 ANNOTATIONS = [name for name in EXPECTED if name.endswith((".csv", ".txt"))]
 MEDIA = [name for name in EXPECTED if name not in ANNOTATIONS]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_cores() -> Iterator[None]:
+    """One cluster for all runs."""
+    ray.init(num_cpus=2, address="local", object_store_memory=200e6, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture(scope="module")
