@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from jobs.cluster import cluster
 from jobs.outputs import resumed_folder
 from jobs.ray_stage import FailureLimit
 from jobs.render_graph import Counts, RenderGraph, Resources
+from pipeline.assembly import RUN
 from pipeline.errors import Fault, PipelineError, Reason
 from pipeline.ledger import LEDGER, Status
 from pipeline.pieces import Pieces
@@ -53,6 +56,7 @@ def run(config: RenderRunConfig) -> str:
     rows = {key: row for key, row in _rows(pieces) if _stands(row, config)}
     waiting = [job for job in jobs if key_of(job) not in rows]
     counts = Counts(prepared=0, encoded=0)
+    pieces.write(RUN, {"what": "jobs", "clips": len(jobs), "missing": len(waiting), "start": time.time()})
     if waiting:
         limit = FailureLimit(config.max_failed)
         with cluster(config.address, config.cpus):
@@ -60,7 +64,7 @@ def run(config: RenderRunConfig) -> str:
             keys = {job.output: key_of(job) for job in waiting}
             for row in tqdm(graph(_by_source(waiting)), total=len(waiting), unit="job", disable=None):
                 rows[keys[row.output]] = row
-                pieces.write(keys[row.output], row.as_json())
+                pieces.write(keys[row.output], {"result": row.as_json(), "time": time.time()})
                 if row.status == Status.FAILED:
                     limit.failed(row.message)
             counts = graph.counts()
@@ -71,8 +75,8 @@ def run(config: RenderRunConfig) -> str:
 
 
 def key_of(job: RenderJob) -> str:
-    """What a job's result is kept by: all that the job says."""
-    return json.dumps([job.output, job.source, job.driving, job.options])
+    """What a job's result is kept by: it follows from all that the job says."""
+    return hashlib.sha256(json.dumps([job.output, job.source, job.driving, job.options]).encode()).hexdigest()
 
 
 def _checked(plan: RenderPlan, render: RenderConfig) -> tuple[list[RenderJob], list[Fault]]:
@@ -102,7 +106,7 @@ def _begin(config: RenderRunConfig) -> Pieces:
 
 
 def _rows(pieces: Pieces) -> Iterator[tuple[str, RenderRow]]:
-    return ((key, RenderRow.of_json(row)) for key, row in pieces.read_all())
+    return ((key, RenderRow.of_json(piece["result"])) for key, piece in pieces.read_all() if key != RUN)
 
 
 def _stands(row: RenderRow, config: RenderRunConfig) -> bool:

@@ -12,7 +12,7 @@ from pipeline.progress import Progress, read_progress
 
 
 def run(out: Path) -> str:
-    """Raises PipelineError where no run of preprocess has begun."""
+    """Raises PipelineError where no run of preprocess or render has begun."""
     return report(read_progress(out), finished=(out / LEDGER).exists(), now=time.time())
 
 
@@ -22,7 +22,7 @@ def report(progress: Progress, *, finished: bool, now: float) -> str:
     finished: whether there is a ledger. now: seconds since the epoch.
     """
     known = progress.statuses.total()
-    rows = [("clips", f"{known} of {progress.clips}")]
+    rows = [(progress.what, f"{known} of {progress.clips}")]
     rows += [(status.value, str(progress.statuses[status])) for status in Status]
     rows += [(f"  {reason}", str(count)) for reason, count in progress.reasons.most_common()]
     rows += [("frames", str(progress.frames))]

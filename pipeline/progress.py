@@ -1,26 +1,29 @@
-"""How far a run of preprocessing has come, by its pieces alone: also from elsewhere, while it goes on."""
+"""How far a run of preprocess or render has come, by its pieces alone: also from elsewhere, while it goes on."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.assembly import RUN
 from pipeline.errors import PipelineError
-from pipeline.ledger import Status
+from pipeline.ledger import LedgerRow, Status
 from pipeline.pieces import Pieces
 from pipeline.plan import ClipResult
+from pipeline.render_ledger import RenderRow
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """clips: planned. statuses, reasons: how many clips ended so. frames: in the dataset.
+    """clips: planned, or jobs; what: which of both. statuses, reasons: how many ended so. frames: in what is written.
 
     missing: clips that the present run had to do at its start; since: how many of them it has done, with frames_since
     frames. seconds: from its start to its last result. last: when that was, seconds since the epoch; its start if none.
     """
 
+    what: str = "clips"
     clips: int
     statuses: Counter[str]
     reasons: Counter[str]
@@ -46,7 +49,7 @@ def read_progress(out: Path) -> Progress:
     pieces = Pieces(out)
     run = pieces.get(RUN) if pieces.begun else None
     if run is None:
-        raise PipelineError(f"{out}: no run of preprocess has begun here")
+        raise PipelineError(f"{out}: no run of preprocess or render has begun here")
     statuses: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     frames = since = frames_since = 0
@@ -54,7 +57,7 @@ def read_progress(out: Path) -> Progress:
     for key, piece in pieces.read_all():
         if " " in key:
             continue
-        row = ClipResult(**piece["result"]).row()
+        row = _row(piece["result"])
         statuses[row.status] += 1
         if row.status != Status.DONE and row.reason:
             reasons[row.reason] += 1
@@ -62,6 +65,7 @@ def read_progress(out: Path) -> Progress:
         if piece["time"] >= run["start"]:
             since, frames_since, last = since + 1, frames_since + row.frames, max(last, piece["time"])
     return Progress(
+        what=run.get("what", "clips"),
         clips=run["clips"],
         statuses=statuses,
         reasons=reasons,
@@ -72,3 +76,7 @@ def read_progress(out: Path) -> Progress:
         seconds=last - run["start"],
         last=last,
     )
+
+
+def _row(result: dict[str, Any]) -> LedgerRow | RenderRow:
+    return RenderRow.of_json(result) if "sha256" in result else ClipResult(**result).row()

@@ -1,4 +1,4 @@
-"""What `render` says to those who ask for what there is not."""
+"""What `render` says to those who ask for what there is not, and `status` of a render."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from click.testing import CliRunner
 
 from jobs.cli import cli
 from jobs.outputs import MisuseError
-from pipeline.errors import PipelineError
+from jobs.render import key_of
+from jobs.status import run as status
+from pipeline.assembly import RUN
+from pipeline.errors import PipelineError, Reason
+from pipeline.pieces import Pieces
+from pipeline.render_ledger import RenderRow
+from pipeline.render_plan import RenderJob
 
 
 @pytest.fixture
@@ -59,3 +65,15 @@ def test_what_does_not_fit_is_told(
     with pytest.raises(kind, match=problem):
         CliRunner().invoke(cli, ["render", "out", *arguments], catch_exceptions=False)
     assert not (footage / "out").exists()
+
+
+def test_status_counts_the_jobs_of_a_render(tmp_path: Path) -> None:
+    job = RenderJob(source="a.png", driving="b.mp4", output="a b/c.mp4")
+    pieces = Pieces(tmp_path / "out")
+    pieces.begin({})
+    pieces.write(RUN, {"what": "jobs", "clips": 3, "missing": 3, "start": 0.0})
+    row = RenderRow.without(job, Reason.NO_FACE, "a.png: no face found")
+    pieces.write(key_of(job), {"result": row.as_json(), "time": 10.0})
+    said = status(tmp_path / "out").splitlines()
+    assert said[0].split() == ["jobs", "1", "of", "3"]
+    assert ["no_face", "1"] in [line.split() for line in said]

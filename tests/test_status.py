@@ -78,5 +78,5 @@ def test_a_finished_run_has_nothing_left_and_a_silent_one_says_since_when() -> N
 
 
 def test_a_folder_without_a_run_says_so(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match="no run of preprocess has begun here"):
+    with pytest.raises(PipelineError, match="no run of preprocess or render has begun here"):
         run(tmp_path)

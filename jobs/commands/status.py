@@ -13,7 +13,7 @@ from jobs.options import EXISTING_FOLDER, debug_option
 @click.argument("out", type=EXISTING_FOLDER)
 @debug_option
 def status(out: Path) -> None:
-    """Say how far the preprocess run that writes OUT is; it may go on meanwhile."""
+    """Say how far the run of preprocess or render that writes OUT is; it may go on meanwhile."""
     from jobs.status import run
 
     click.echo(run(out))
