@@ -220,8 +220,9 @@ class TrainStep:
         if self.config.execution == "graphed":
             torch.compiler.cudagraph_mark_step_begin()
 
-        training.discriminator.requires_grad_(False)
         training.generator_optimizer.zero_grad()
+        training.discriminator_optimizer.zero_grad()
+        training.discriminator.requires_grad_(False)
         of_generator, comparisons = [], []
         for batch in batches:
             terms, output, comparison = self._play_generator(self._laid_out(batch))
@@ -230,7 +231,6 @@ class TrainStep:
         generator_terms = self._update(training.generator_optimizer, of_generator)
         training.discriminator.requires_grad_(True)
 
-        training.discriminator_optimizer.zero_grad()
         of_discriminator = [self._backward(self._play_discriminator(each), len(batches)) for each in comparisons]
         terms = generator_terms | self._update(training.discriminator_optimizer, of_discriminator)
         training.step += 1

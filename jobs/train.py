@@ -55,7 +55,7 @@ def run(config: TrainConfig) -> str:
     folder = RunFolder(task.run)
     if int(os.environ.get("RANK", "0")) == 0 or not config.local:
         _prepare(folder, task.recipe, resume=config.resume)
-    with _stop_on_sigterm(folder), _progress(folder, task.recipe.steps):
+    with _progress(folder, task.recipe.steps):
         if config.local:
             _train_here(task)
         else:
@@ -89,7 +89,8 @@ def _train_here(task: TrainTask) -> None:
     if distributed:
         dist.init_process_group("nccl" if device else "gloo")
     try:
-        train(task, device or torch.device("cpu"))
+        with _stop_on_sigterm(RunFolder(task.run)):
+            train(task, device or torch.device("cpu"))
     except FloatingPointError as error:
         raise PipelineError(f"{task.run}: a loss is not finite, {error}") from error
     finally:
@@ -100,7 +101,8 @@ def _train_here(task: TrainTask) -> None:
 def _train_under_ray(task: TrainTask, config: TrainConfig) -> None:
     from jobs.cluster import cluster
 
-    with cluster(config.address):
+    folder = RunFolder(task.run)
+    with cluster(config.address), _stop_on_sigterm(folder):  # in this order: Ray has a handler of its own
         import ray
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.base_trainer import TrainingFailedError
@@ -122,7 +124,6 @@ def _train_under_ray(task: TrainTask, config: TrainConfig) -> None:
         except TrainingFailedError as error:
             reason = str(error).strip().splitlines()[-1]
             raise PipelineError(f"{task.run}: training died {MAX_FAILURES + 1} times, lastly of: {reason}") from error
-    folder = RunFolder(task.run)
     if folder.fault.exists():
         raise PipelineError(folder.fault.read_text())
 
