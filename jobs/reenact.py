@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from jobs.outputs import MisuseError, new_file, new_folder
-from pipeline.addresses import Camera, parse_driving
+from pipeline.addresses import Camera, parse_driving, parse_source
 from pipeline.camera import record_camera
 from pipeline.crop import CropConfig
 from pipeline.driving import Driving, read_driving
@@ -66,6 +66,7 @@ def run(config: ReenactConfig) -> str:
     Raises InputError if there is no usable face in source or driving, CheckpointError for the weights, MisuseError or
     PipelineError for what is to be written.
     """
+    _check_inputs(config)
     _check_outputs(config)
     fit_track = FitTrack(config.fit)
     animate = Animate(fit_track.flame, load_model(config.model, fit_track.face_model))
@@ -102,6 +103,13 @@ def _write(config: ReenactConfig, portrait: Portrait, driving: Driving, animate:
     sound = driving.film if config.sound else None
     write_video(config.out, pictures, performance.times, tick=driving.tick, sound=sound, config=config.encode)
     return f"{config.out}: {_summary(driving, len(performance))}"
+
+
+def _check_inputs(config: ReenactConfig) -> None:
+    for named in (parse_source(config.source), parse_driving(config.driving)):
+        path = named if isinstance(named, Path) else named[0]
+        if isinstance(path, Path) and not path.exists():
+            raise MisuseError(f"{path}: no such file or folder")
 
 
 def _check_outputs(config: ReenactConfig) -> None:
