@@ -67,12 +67,16 @@ class StoredFrame(NamedTuple):
     def _decode_vertices(self, vertices: NDArray[np.float32]) -> None:
         if self.vertices.shape != vertices.shape:
             raise ValueError(f"a mesh of {len(self.vertices)} vertices among meshes of {len(vertices)}")
-        half = np.float32(self.width / 2)
-        np.multiply(self.vertices, np.float32(1 / self.scale) / half, out=vertices)
-        x, y, z = vertices.T  # numpy is slow where rows are as short as three
-        x -= 1
-        y -= 1
-        z *= half
+        factors, shifts = _to_ndc(len(vertices), self.width, self.scale)
+        np.multiply(self.vertices, factors, out=vertices)
+        vertices -= shifts
+
+
+@lru_cache(maxsize=16)
+def _to_ndc(vertices: int, size: int, scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Factors and shifts, (V, 3) each, since numpy is slow at spreading a row of three over many."""
+    factors = np.array([2 / size, 2 / size, 1], np.float32) / np.float32(scale)
+    return np.tile(factors, (vertices, 1)), np.tile(np.array([1, 1, 0], np.float32), (vertices, 1))
 
 
 def read_frame(shard: Path, start: int, stop: int, prefix: str) -> StoredFrame:
