@@ -128,16 +128,17 @@ class EditPage:
         if not isinstance(line, str) or not isinstance(amend, bool):
             raise web.HTTPBadRequest(text='send {"line": TEXT, "amend": true or false}')
         start = perf_counter()
-        state, error = await self._run(lambda: self._change(line, amend))
+        state = await self._run(lambda: self.answer(line, amend=amend))
         state["milliseconds"] = (perf_counter() - start) * 1000
-        return web.json_response({**state, **error})
+        return web.json_response(state)
 
-    def _change(self, line: str, amend: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    def answer(self, line: str, *, amend: bool = False) -> dict[str, Any]:
+        """The state after a line, as the page is told it; where it cannot be obeyed, with an `error`."""
         try:
             change(self.session, line, amend=amend)
         except PipelineError as error:
-            return self._seen(), {"error": str(error)}
-        return self._seen("result", "result_mesh"), {}
+            return {**self._seen(), "error": str(error)}
+        return self._seen("result", "result_mesh")
 
     async def _picture(self, request: web.Request) -> web.Response:
         data = await self._run(lambda: encode_jpeg(self.session.panels().side_by_side()))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from jobs.options import ANY_PATH, EXISTING_FILE, debug_option, face_model_option, size_option
+from jobs.options import ANY_PATH, EXISTING_FILE, debug_option, fit_options, size_option
 
 
 @click.command()
@@ -49,7 +49,7 @@ from jobs.options import ANY_PATH, EXISTING_FILE, debug_option, face_model_optio
     help="What draws the mesh for --checkpoint; nvdiffrast needs an NVIDIA GPU and is for non-commercial use.",
 )
 @size_option
-@face_model_option
+@fit_options(smooth=False)
 @debug_option
 def edit(portrait: str, **options: Any) -> None:
     """Change shape, expression, pose, jaw, eyes and camera of the face in PORTRAIT.
@@ -62,7 +62,6 @@ def edit(portrait: str, **options: Any) -> None:
     """
     from jobs.edit import Address, EditConfig, run
     from pipeline.crop import CropConfig
-    from pipeline.fit import FitConfig
     from pipeline.models import ModelConfig
 
     config = EditConfig(
@@ -75,7 +74,7 @@ def edit(portrait: str, **options: Any) -> None:
         save=options["save"],
         web=Address(host=options["host"], port=options["port"]) if options["web"] else None,
         crop=CropConfig(size=options["size"]),
-        fit=FitConfig(face_model=options["face_model"]),
+        fit=options["fit"],
         model=ModelConfig(name=options["model"], checkpoint=options["checkpoint"], rasterizer=options["rasterizer"]),
     )
     click.echo(run(config))
