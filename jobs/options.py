@@ -34,6 +34,13 @@ face_model_option = click.option(
     type=EXISTING_FILE,
     help="FLAME's generic_model.pkl, or an .npz of the same arrays.  [default: the generic head]",
 )
+tracker_option = click.option(
+    "--tracker",
+    type=click.Choice(["mediapipe", "face-alignment"]),
+    default="mediapipe",
+    show_default=True,
+    help="Whose landmarks: MediaPipe's 478, or the original's 68 of S3FD and 2D-FAN, an extra of this package.",
+)
 size_option = click.option(
     "--size",
     type=click.IntRange(64, 768),

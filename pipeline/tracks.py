@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, NamedTuple, Self, get_args
@@ -15,6 +15,7 @@ from pipeline.cast import Cast, named_by_rank
 from pipeline.clips import Reader, read_clip
 from pipeline.crowd import Crowd, Seen
 from pipeline.errors import InputError, Reason
+from pipeline.face_alignment import AlignTrack
 from pipeline.landmarker import Face
 from pipeline.records import Clip, Frame, Kind, Track
 from pipeline.scenes import SceneCuts
@@ -33,12 +34,14 @@ _MOST_FACES = 4
 """People that are followed at once, where more than one is asked for."""
 
 Faces = Literal["largest", "all", "reject"]
+Tracker = Literal["mediapipe", "face-alignment"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackConfig:
     """What counts as a track.
 
+    tracker: whose points a track has, MediaPipe's 478 or the 68 of 2D-FAN (`face_alignment`).
     faces: of several people in a picture, follow the largest face of each shot, or all (up to 4), or reject a clip in
     which more than one person has a track, at once or after one another.
     min_face: longer side of the landmarks' box in pixels, below which a face is left out.
@@ -47,6 +50,7 @@ class TrackConfig:
     max_gap: seconds between two frames of a track; a longer gap cuts it. max_frames: of a track; a longer one is cut.
     """
 
+    tracker: Tracker = "mediapipe"
     faces: Faces = "largest"
     min_face: float = 40.0
     max_roll: float = 60.0
@@ -101,6 +105,7 @@ class FindTracks:
         """read: what decodes clips."""
         self.config = config
         self._read = read
+        self._align = AlignTrack(config.min_frames) if config.tracker == "face-alignment" else None
         self._crowd = Crowd(patience=config.max_gap, most=1 if config.faces == "largest" else _MOST_FACES)
 
     def __call__(self, clip: Clip) -> TrackedClip:
@@ -125,7 +130,8 @@ class FindTracks:
         kept = [draft for draft in drafts if len(draft) >= self.config.min_frames]
         if not kept:
             raise fault or self.no_track(clip, frames, size, len(drafts), lacks)
-        return TrackedClip(self._tracks(clip, kept, cast, size), frames, fault)
+        tracks = self._tracks(clip, kept, cast, size)
+        return TrackedClip([self._aligned(track, self._read(clip)) for track in tracks], frames, fault)
 
     def look(self, clip: Clip) -> Iterator[Look]:
         """The clip's frames in order, each with the faces that are followed. Raises what `read_clip` raises."""
@@ -153,7 +159,8 @@ class FindTracks:
         for one in look.faces:
             cast.see(frame, one)
             drafts.of(frame, one.person).add(frame, one.sight.face)
-        return self._tracks(clip, list(drafts), cast, (frame.image.shape[1], frame.image.shape[0]))
+        tracks = self._tracks(clip, list(drafts), cast, (frame.image.shape[1], frame.image.shape[0]))
+        return [self._aligned(track, [frame]) for track in tracks]
 
     def _follow(self, frame: Frame, *, new_shot: bool) -> list[Seen]:
         """Who is seen in this frame; where the frame has a box, nobody but the person in it."""
@@ -185,6 +192,10 @@ class FindTracks:
         ranks = self.ranks(clip, cast, drafts)
         named = [named_by_rank(clip, ranks[draft.person]) for draft in drafts]
         return [draft.track(named[index], index, *size) for index, draft in enumerate(drafts)]
+
+    def _aligned(self, track: Track, frames: Iterable[Frame]) -> Track:
+        """The track with the points of the config's tracker. frames: the clip's."""
+        return self._align(track, frames) if self._align else track
 
     def ranks(self, clip: Clip, cast: Cast, drafts: list[TrackDraft]) -> dict[int, int]:
         """See `Cast.ranks`. Raises InputError (several_faces) for several people, where the config rejects them."""

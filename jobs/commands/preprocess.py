@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from jobs.options import ANY_PATH, EXISTING, debug_option, fit_options, size_option
+from jobs.options import ANY_PATH, EXISTING, debug_option, fit_options, size_option, tracker_option
 
 if TYPE_CHECKING:
     from pipeline.fit import FitConfig
@@ -69,6 +69,7 @@ class _Bytes(click.ParamType):
     help="One fixed square for a track, a square for each frame, or the whole picture.",
 )
 @size_option
+@tracker_option
 @fit_options()
 @click.option("--shard-size", type=_Bytes(), default="1G", show_default=True, help="Bytes from which a shard is full.")
 @click.option("--workers", type=click.IntRange(min=1), help="Of each stage; any number gives the same shards.  [cores]")
@@ -89,6 +90,7 @@ def preprocess(
     faces: Literal["largest", "all", "reject"],
     crop: Literal["track", "frame", "none"],
     size: int,
+    tracker: Literal["mediapipe", "face-alignment"],
     fit: FitConfig,
     shard_size: int,
     workers: int | None,
@@ -116,7 +118,7 @@ def preprocess(
             layout=layout,
             metadata=metadata,
             read=ReadConfig(fps=fps, assume_fps=assume_fps, max_frames=max_frames_per_clip, timeout=decode_timeout),
-            tracks=TrackConfig(faces=faces),
+            tracks=TrackConfig(tracker=tracker, faces=faces),
             crop=CropConfig(size=size, mode=crop),
             fit=fit,
             shard_bytes=shard_size,
