@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
 import torch
 import webdataset
 
 from fit_deca.codes import Codes
 from fit_deca.flame import Flame
 from fit_deca.head import load_generic_head
+from jobs.outputs import MisuseError
 from jobs.preprocess import PreprocessConfig, run
+from pipeline.crop import CropConfig
 from pipeline.dataset import open_dataset
+from pipeline.errors import PipelineError
 from pipeline.ledger import Status, read_ledger, read_manifest
 from pipeline.render import Take, retarget
 from pipeline.shards import FaceModelStamp
 from pipeline.video import read_frames
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_core() -> Iterator[None]:
+    ray.init(num_cpus=1, address="local", object_store_memory=200e6, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +76,10 @@ def test_the_manifest_has_the_track_and_its_errors(out: Path) -> None:
 
 
 def test_the_folder_holds_nothing_else(out: Path) -> None:
-    names = sorted(str(path.relative_to(out)) for path in out.rglob("*"))
-    assert names == ["dataset.json", "ledger.parquet", "manifest.parquet", "shard-000000.tar"]
+    names = sorted(path.name for path in out.iterdir() if path.name != ".pieces")
+    assert names == [
+        *("README.md", "dataset.json", "ledger.parquet", "manifest.parquet", "report.html", "shard-000000.tar"),
+    ]
 
 
 def test_plain_webdataset_reads_every_frame_with_its_time(out: Path, excerpt: Path) -> None:
@@ -85,10 +100,43 @@ def test_stored_codes_give_the_stored_vertices(out: Path) -> None:
     np.testing.assert_allclose(again.numpy(), take.vertices, atol=0.02)
 
 
-def test_the_same_input_gives_the_same_shard(out: Path, inputs: Path, tmp_path: Path) -> None:
-    run(PreprocessConfig(input=inputs, out=tmp_path / "again"))
+def test_more_workers_than_cores_give_the_same_shard(out: Path, inputs: Path, tmp_path: Path) -> None:
+    run(PreprocessConfig(input=inputs, out=tmp_path / "again", workers=3))
     name = "shard-000000.tar"
     assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_a_finished_run_begun_again_has_nothing_to_do(summary_and_out: tuple[str, Path], inputs: Path) -> None:
+    summary, out = summary_and_out
+    before = {path: path.stat().st_mtime for path in out.glob("*.tar")}
+    assert run(PreprocessConfig(input=inputs, out=out)) == summary
+    assert {path: path.stat().st_mtime for path in out.glob("*.tar")} == before
+
+
+def test_other_options_in_the_same_folder_are_refused(out: Path, inputs: Path) -> None:
+    with pytest.raises(MisuseError, match=r"crop.size: 256 there, 128 now"):
+        run(PreprocessConfig(input=inputs, out=out, crop=CropConfig(size=128)))
+
+
+def test_what_failed_is_done_again_on_demand(inputs: Path, excerpt: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "late.mp4").write_bytes(bytes(1000))
+    shutil.copy(excerpt, tmp_path / "in" / "good.mp4")
+    config = PreprocessConfig(input=tmp_path / "in", out=tmp_path / "out")
+    assert "1 rejected" in run(config)
+    shutil.copy(excerpt, tmp_path / "in" / "late.mp4")
+    assert "1 rejected" in run(config)
+    assert "24 frames in 2 tracks of 2 inputs, 0 rejected" in run(replace(config, retry="failed"))
+    assert [row.identity for row in read_manifest(tmp_path / "out")] == ["good", "late"]
+
+
+def test_too_many_failures_stop_the_run_and_are_in_the_ledger(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        (tmp_path / "in" / f"{name}.mp4").write_bytes(bytes(1000))
+    with pytest.raises(PipelineError, match=r"stopped after 2 failed inputs \(--max-failed 1\)"):
+        run(PreprocessConfig(input=tmp_path / "in", out=tmp_path / "out", max_failed=1))
+    assert len(read_ledger(tmp_path / "out")) == 2
 
 
 def test_what_the_scan_leaves_out_is_in_the_ledger_too(excerpt: Path, tmp_path: Path) -> None:
