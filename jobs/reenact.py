@@ -22,7 +22,7 @@ from pipeline.edit_file import SUFFIX, write_performance
 from pipeline.encode import EncodeConfig, write_video
 from pipeline.fit import FitConfig, FitTrack
 from pipeline.models import ModelConfig, load_model
-from pipeline.paste import paste_back
+from pipeline.paste import ROOM, paste_back
 from pipeline.pictures import write_picture
 from pipeline.portrait import Portrait, read_portrait
 from pipeline.reenactment import FollowConfig, follow, framed_for, panels
@@ -92,7 +92,7 @@ def _recorded(config: ReenactConfig) -> Iterator[str]:
 
 
 def _write(config: ReenactConfig, portrait: Portrait, driving: Driving, animate: Animate) -> str:
-    portrait = framed_for(portrait, driving, animate.flame)
+    portrait = framed_for(portrait, driving, animate.flame, least=ROOM if config.paste_back else 1)
     performance = follow(portrait.take, driving, config.follow, animate.flame)
     if config.codes:
         write_performance(config.codes, performance)

@@ -13,6 +13,9 @@ from pipeline.portrait import Portrait
 RIM = 0.12
 """Share of the crop's side, from its border, over which the mask rises from 0 to 1."""
 
+ROOM = 1.6
+"""How much wider than its own square a source's view is to be, so that hair and ears lie inside the mask's rim."""
+
 
 def soft_mask(side: int) -> NDArray[np.float32]:
     """(side, side), 0 at the border pixels of a crop, 1 inside, smooth in between, with round corners."""

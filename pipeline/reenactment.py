@@ -29,15 +29,17 @@ class FollowConfig:
     on_missing: OnMissing = "hold"
 
 
-def framed_for(portrait: Portrait, driving: Driving, flame: Flame) -> Portrait:
+def framed_for(portrait: Portrait, driving: Driving, flame: Flame, *, least: float = 1.0) -> Portrait:
     """The portrait with as much around its head as the driver has around his, so that it can go where his goes.
 
     In steps, `ZOOMS`, so that few views of one source serve all drivers: for most, who stay in place, the first.
+    least: the narrowest step that is allowed.
     """
     head = Heads.of(flame, portrait.take.codes, portrait.take.recover).scales[0]
     takes = [take.resized(portrait.take.size) for take in driving.takes]
     growth = max(head / np.median(Heads.of(flame, take.codes, take.recover).scales) for take in takes)
-    return portrait.framed(next((zoom for zoom in ZOOMS if _TOLERATED * zoom >= growth), ZOOMS[-1]))
+    wide_enough = (zoom for zoom in ZOOMS if zoom >= least and _TOLERATED * zoom >= growth)
+    return portrait.framed(next(wide_enough, ZOOMS[-1]))
 
 
 def follow(source: Take, driving: Driving, config: FollowConfig, flame: Flame) -> Performance:

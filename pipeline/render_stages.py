@@ -22,7 +22,7 @@ from pipeline.errors import InputError, PipelineError, Reason
 from pipeline.fit import FitConfig, FitTrack
 from pipeline.ledger import Status
 from pipeline.models import ModelConfig, load_model
-from pipeline.paste import paste_back
+from pipeline.paste import ROOM, paste_back
 from pipeline.performance import Performance
 from pipeline.portrait import Portrait, read_portrait
 from pipeline.reenactment import FollowConfig, follow, framed_for, panels
@@ -158,7 +158,7 @@ class Write:
         path = self._out / job.output
         try:
             config = self._config.of(job)
-            portrait = framed_for(portrait, driving, self._flame)
+            portrait = framed_for(portrait, driving, self._flame, least=ROOM if config.paste_back else 1)
             performance = follow(portrait.take, driving, config.follow, self._flame)
             results = pictures(View(job.source, portrait.window.side), portrait.take, performance)
             frames = _laid_out(config, portrait, driving, results)
