@@ -7,7 +7,7 @@ performance itself.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -110,7 +110,8 @@ def read_driving(name: str, find_tracks: FindTracks, fit_track: FitTrack, size: 
     driving = parse_driving(name)
     stamp = FaceModelStamp.of(fit_track.face_model)
     if isinstance(driving, Stored):
-        return _stored_driving(name, driving, stamp, size)
+        dataset = open_dataset(driving.dataset, stamp)
+        return stored_driving(dataset, stored_tracks(dataset, driving), size)
     if isinstance(driving, Camera):
         raise PipelineError(f"{name}: a camera; name a file, or one is to be recorded first")
     if driving.suffix.lower() == SUFFIX:
@@ -157,22 +158,24 @@ class _Filmed:
             yield cut_window(frame.image, self.windows[track], size)
 
 
-def _stored_driving(name: str, stored: Stored, stamp: FaceModelStamp, size: int) -> Driving:
-    """Tracks of a dataset. Frames that lie between them or are missing in them count as frames without a face."""
-    dataset = open_dataset(stored.dataset, stamp)
-    tracks = stored_tracks(dataset, stored)
-    takes = [_stored_take(dataset, track, stamp, size) for track in tracks]
+def stored_driving(dataset: Dataset, tracks: Sequence[ManifestRow], size: int) -> Driving:
+    """Tracks of one clip of a dataset, in order. Frames between them or missing in them count as without a face.
+
+    Raises PipelineError for tracks that overlap in time.
+    """
+    name = f"{dataset.folder}::{tracks[0].identity}/{tracks[0].video}/{tracks[0].clip}"
     numbers = np.concatenate([track.numbers for track in tracks])
     if (np.diff(numbers) <= 0).any():
         raise PipelineError(f"{name}: its tracks overlap in time; name one of them")
+    takes = [_stored_take(dataset, track, size) for track in tracks]
     every = np.arange(numbers[0], numbers[-1] + 1)
     rows = np.full(len(every), -1)
     rows[numbers - numbers[0]] = np.arange(len(numbers))
     times = np.interp(every, numbers, np.concatenate([take.times for take in takes]))
-    return Driving(name=name, takes=takes, times=times, rows=rows, pictures=_Stored(dataset, tracks))
+    return Driving(name=name, takes=takes, times=times, rows=rows, pictures=_Stored(dataset, list(tracks)))
 
 
-def _stored_take(dataset: Dataset, track: ManifestRow, stamp: FaceModelStamp, size: int) -> Performance:
+def _stored_take(dataset: Dataset, track: ManifestRow, size: int) -> Performance:
     parts = []
     for index in range(track.frames):
         sample = dataset.read_sample(track, index)
@@ -181,7 +184,7 @@ def _stored_take(dataset: Dataset, track: ManifestRow, stamp: FaceModelStamp, si
             codes=Codes.from_flat(torch.from_numpy(sample.codes[None])),
             recover=sample.recover[None],
             size=sample.image.shape[1],
-            face_model=stamp,
+            face_model=dataset.face_model,
         )
         parts.append(part.resized(size))
     return Performance.joined(parts)
