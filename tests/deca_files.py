@@ -16,7 +16,7 @@ from flame_set import standin_flame
 
 from fit_deca.encoder import PARAMETER_SIZES
 
-_TYPICAL = {"shape": 0.5, "texture": 0.5, "expression": 0.5, "pose": 0.05, "camera": 0.3, "light": 0.3}
+_TYPICAL = {"shape": 0.5, "texture": 0.5, "expression": 0.5, "pose": 0.05, "camera": 0.01, "light": 0.3}
 _CAMERA = (7.0, 0.0, 0.02)
 
 

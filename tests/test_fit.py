@@ -96,7 +96,7 @@ def test_deca_gives_what_its_steps_give_one_frame_at_a_time(
     deca: FitConfig, cropped: CroppedTrack, excerpt: Path, files: DecaFiles
 ) -> None:
     stage = FitTrack(deca)
-    track, crops = cropped
+    track, crops = cropped.track, cropped.crops
     fit = stage(track, crops)
     encoder = load_encoder(files.deca_model)
     for row, frame in list(enumerate(read_frames(excerpt)))[:FRAMES:3]:
@@ -184,7 +184,7 @@ def test_the_fitted_flame_is_known_without_reading_the_encoder(deca: FitConfig, 
 
 
 def _first(cropped: CroppedTrack, count: int) -> CroppedTrack:
-    track, crops = cropped
+    track, crops = cropped.track, cropped.crops
     assert crops.encoder is not None
     names = ("numbers", "times", "landmarks", "head_pose")
     return CroppedTrack(
