@@ -17,11 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from synthetic_dataset import MadeTrack, write_dataset
 
 from fit_deca.editing import PRESET_ACTS, parameter_values, preset_animation
 from fit_deca.head import load_generic_head
 from jobs.edit import PICTURE, VIDEO, EditConfig, run
 from jobs.outputs import MisuseError
+from pipeline.dataset import open_dataset
 from pipeline.edit_file import read_performance
 from pipeline.pictures import read_picture
 from pipeline.shards import FaceModelStamp
@@ -177,6 +179,16 @@ def test_a_preset_is_a_video_of_the_edited_face_and_drives(astronaut: Path, fold
     assert parameter_values(start, "jaw_pose")[0, 1].item() == pytest.approx(9, abs=1e-3)
     expected = preset_animation(start, "exp").flat()
     np.testing.assert_allclose(performance.codes.flat(), expected, atol=1e-5)
+
+
+def test_a_frame_of_a_dataset_is_edited_by_its_stored_codes(folder: Path) -> None:
+    dataset = write_dataset(folder / "data", (MadeTrack("ann"),))
+    config = EditConfig(portrait=f"{dataset}::ann/video/clip@2", commands="exp 0 1", save=Path("a.npz"))
+    assert run(config) == f"{PICTURE}: exp 0 1"
+    (row,) = (opened := open_dataset(dataset, HEAD)).tracks
+    stored = opened.read_sample(row, 2).codes
+    edited = read_performance(Path("a.npz"), HEAD).codes.flat()[0].numpy()
+    assert np.flatnonzero(edited != stored).tolist() == [100], "the first coefficient of expression, and no other"
 
 
 @pytest.mark.parametrize(
