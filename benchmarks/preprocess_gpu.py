@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +68,8 @@ def start_worker(most: int | None) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
-    def read(clip: Clip) -> Iterator[Frame]:
-        return islice(read_clip(clip), most)
+    def read(clip: Clip, first: int = 0) -> Iterator[Frame]:
+        return takewhile(lambda frame: most is None or frame.number < most, read_clip(clip, first))
 
     _stages = FindTracks(TrackConfig(), read), CropTrack(CropConfig(size=SIZE, encoder=True), read)
 

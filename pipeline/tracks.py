@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, NamedTuple, Self, get_args
@@ -131,7 +131,9 @@ class FindTracks:
         if not kept:
             raise fault or self.no_track(clip, frames, size, len(drafts), lacks)
         tracks = self._tracks(clip, kept, cast, size)
-        return TrackedClip([self._aligned(track, self._read(clip)) for track in tracks], frames, fault)
+        if self._align:
+            tracks = [self._align(track, self._read(clip, int(track.numbers[0]))) for track in tracks]
+        return TrackedClip(tracks, frames, fault)
 
     def look(self, clip: Clip) -> Iterator[Look]:
         """The clip's frames in order, each with the faces that are followed. Raises what `read_clip` raises."""
@@ -160,7 +162,7 @@ class FindTracks:
             cast.see(frame, one)
             drafts.of(frame, one.person).add(frame, one.sight.face)
         tracks = self._tracks(clip, list(drafts), cast, (frame.image.shape[1], frame.image.shape[0]))
-        return [self._aligned(track, [frame]) for track in tracks]
+        return [self._align(track, [frame]) for track in tracks] if self._align else tracks
 
     def _follow(self, frame: Frame, *, new_shot: bool) -> list[Seen]:
         """Who is seen in this frame; where the frame has a box, nobody but the person in it."""
@@ -192,10 +194,6 @@ class FindTracks:
         ranks = self.ranks(clip, cast, drafts)
         named = [named_by_rank(clip, ranks[draft.person]) for draft in drafts]
         return [draft.track(named[index], index, *size) for index, draft in enumerate(drafts)]
-
-    def _aligned(self, track: Track, frames: Iterable[Frame]) -> Track:
-        """The track with the points of the config's tracker. frames: the clip's."""
-        return self._align(track, frames) if self._align else track
 
     def ranks(self, clip: Clip, cast: Cast, drafts: list[TrackDraft]) -> dict[int, int]:
         """See `Cast.ranks`. Raises InputError (several_faces) for several people, where the config rejects them."""
