@@ -30,6 +30,7 @@ def run(config: ExportFoldersConfig) -> str:
     Raises PipelineError if the dataset cannot be read or a file not be written, MisuseError if something is in `out`.
     """
     dataset = open_dataset(config.dataset)
+    dataset.require("vertices")
     tracks = dataset.tracks
     new_folder(config.out)
     frames = sum(row.frames for row in tracks)

@@ -26,7 +26,7 @@ from pipeline.parts import ReadConfig, TrackClip, TrackClipConfig, Tracked, Trac
 from pipeline.plan import ClipResult, Plan
 from pipeline.records import Clip
 from pipeline.report import write_report
-from pipeline.shards import FaceModelStamp
+from pipeline.shards import ARRAYS, Array, FaceModelStamp
 from pipeline.sources import scan
 from pipeline.split import SplitConfig
 from pipeline.tracks import TrackConfig
@@ -36,9 +36,9 @@ from pipeline.tracks import TrackConfig
 class PreprocessConfig:
     """input, layout, metadata: as `scan` reads them. out: a folder, new or one that the same options have begun.
 
-    shard_bytes: size at which a shard is full. workers: of each stage; None is one a core. address: of a Ray cluster
-    that runs; None starts Ray here. max_failed: failures that are accepted; None for any number. retry: do again what
-    failed before.
+    store: what is kept of a frame beside its picture. shard_bytes: size at which a shard is full. workers: of each
+    stage; None is one a core. address: of a Ray cluster that runs; None starts Ray here. max_failed: failures that are
+    accepted; None for any number. retry: do again what failed before.
     """
 
     input: Path
@@ -50,11 +50,16 @@ class PreprocessConfig:
     crop: CropConfig = field(default_factory=CropConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
+    store: tuple[Array, ...] = ARRAYS
     shard_bytes: int = 1_000_000_000
     workers: int | None = None
     address: str | None = None
     max_failed: int | None = None
     retry: Literal["failed"] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.store or self.store != tuple(name for name in ARRAYS if name in self.store):
+            raise ValueError(f"store must be some of {', '.join(ARRAYS)}, in that order, got {self.store}")
 
     def stored(self) -> dict[str, Any]:
         """What of it decides what the dataset holds."""
@@ -65,6 +70,7 @@ class PreprocessConfig:
             "crop": asdict(self.crop),
             "fit": self.fit.stored(),
             "split": asdict(self.split),
+            "store": list(self.store),
             "shard_bytes": self.shard_bytes,
         }
 
@@ -131,7 +137,12 @@ def graph(config: PreprocessConfig) -> list[RayStage]:
     """Clip -> its tracks -> a part for each track; decoding has a process beside each stage."""
     track = TrackClipConfig(tracks=config.tracks, read=config.read)
     write = WriteTrackConfig(
-        crop=config.crop, fit=config.fit, split=config.split, timeout=config.read.timeout, out=config.out.absolute()
+        crop=config.crop,
+        fit=config.fit,
+        split=config.split,
+        store=config.store,
+        timeout=config.read.timeout,
+        out=config.out.absolute(),
     )
     on_gpu = config.fit.device.startswith("cuda") if config.fit.device else config.crop.encoder
     return [

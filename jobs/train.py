@@ -51,7 +51,7 @@ def run(config: TrainConfig) -> str:
     task = replace(config.task, dataset=config.task.dataset.absolute(), run=config.task.run.absolute())
     world = int(os.environ.get("WORLD_SIZE", "1")) if config.local else config.workers
     _refuse_uneven(task.recipe, world)
-    open_dataset(task.dataset)
+    open_dataset(task.dataset).require("vertices")
     folder = RunFolder(task.run)
     if int(os.environ.get("RANK", "0")) == 0 or not config.local:
         _prepare(folder, task.recipe, resume=config.resume)

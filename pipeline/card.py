@@ -11,11 +11,17 @@ from fit_deca.head import load_generic_head
 from pipeline.atomic import atomic_path
 from pipeline.dataset import Dataset
 from pipeline.ledger import LEDGER, MANIFEST, LedgerRow, Status
+from pipeline.shards import Array
 
 CARD = "README.md"
 _PACKAGES = ("gdpw-pipe", "torch", "numpy", "mediapipe", "decord2", "av", "opencv-contrib-python", "simplejpeg", "ray")
 """What decides how pictures are read, faces found and meshes fitted."""
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+_ARRAYS: dict[Array, str] = {
+    "vertices": "`.vertices.npy` the mesh in its pixels times the JSON's `vertices_scale`",
+    "codes": "`.codes.npy` the 165 FLAME codes",
+}
 
 _TEXT = """\
 ---
@@ -68,8 +74,7 @@ whatever is made with a model that was trained on them that it is synthetic.
 
 ## Reading it
 
-Each `shard-*.tar` is a WebDataset: `.jpg` is the picture, `.vertices.npy` the mesh in its pixels times the JSON's
-`vertices_scale`, `.codes.npy` the 165 FLAME codes, `.json` the rest.
+Each `shard-*.tar` is a WebDataset: `.jpg` is the picture, {arrays}, `.json` the rest.
 
 ## How it was made
 
@@ -113,6 +118,7 @@ def _card(dataset: Dataset, inputs: list[LedgerRow], source: str) -> str:
         manifest=MANIFEST,
         face_model_note=_face_model_note(dataset),
         face_model=dataset.face_model,
+        arrays=", ".join(_ARRAYS[name] for name in dataset.arrays),
         versions="Python " + ", ".join([platform.python_version(), *_versions()]) + ", with these options:",
         config=json.dumps(dataset.config, indent=2),
     )

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.atomic import atomic_path
 from pipeline.errors import PipelineError
 from pipeline.ledger import ManifestRow, read_manifest
-from pipeline.shards import FaceModelStamp, Sample, read_sample, read_shard
+from pipeline.shards import ARRAYS, Array, FaceModelStamp, Sample, lacks, read_sample, read_shard
 
 DESCRIPTION = "dataset.json"
 
@@ -33,6 +33,17 @@ class Dataset:
         Raises PipelineError where there is none.
         """
         return read_manifest(self.folder)
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """What is stored of every frame beside its picture."""
+        return tuple(self.config.get("store", ARRAYS))
+
+    def require(self, *names: Array) -> None:
+        """Raise PipelineError where one of these is not stored."""
+        for name in names:
+            if name not in self.arrays:
+                raise lacks(str(self.folder), name)
 
     def read_track(self, identity: str, video: str, clip: str, track: int) -> list[Sample]:
         """The track's samples in the order of its frames. Raises PipelineError if the dataset has no such track."""

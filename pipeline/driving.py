@@ -163,6 +163,7 @@ def stored_driving(dataset: Dataset, tracks: Sequence[ManifestRow], size: int) -
 
     Raises PipelineError for tracks that overlap in time.
     """
+    dataset.require("codes")
     name = f"{dataset.folder}::{tracks[0].identity}/{tracks[0].video}/{tracks[0].clip}"
     numbers = np.concatenate([track.numbers for track in tracks])
     if (np.diff(numbers) <= 0).any():

@@ -31,6 +31,7 @@ class Inspection:
     """A dataset, examined.
 
     yaw, pitch, error_px: (N,) of some of its frames, spread evenly: degrees to the picture's right, degrees up, pixels.
+    Of a dataset without codes, yaw and pitch are empty.
     best, worst: a frame of each of the tracks that fit best and worst.
     """
 
@@ -81,7 +82,8 @@ def inspect_dataset(folder: Path) -> Inspection:
     """Examine a dataset. Raises PipelineError where there is none that can be read."""
     dataset = open_dataset(folder)
     looked_at = list(_spread(dataset, dataset.tracks, _LOOKED_AT))
-    yaw, pitch = _directions(np.stack([sample.codes for sample in looked_at])) if looked_at else (np.empty(0),) * 2
+    codes = [sample.codes for sample in looked_at] if "codes" in dataset.arrays else []
+    yaw, pitch = _directions(np.stack(codes)) if codes else (np.empty(0),) * 2
     by_median = sorted(dataset.tracks, key=lambda row: row.error_median_px)
     by_p95 = sorted(dataset.tracks, key=lambda row: -row.error_p95_px)
     return Inspection(

@@ -53,6 +53,7 @@ class PairLoader:
         """Raises ValueError if the ranks cannot share a batch evenly, PipelineError if nothing can be drawn or read."""
         if config.batch_size % world:
             raise ValueError(f"{world} ranks cannot share a batch of {config.batch_size} evenly")
+        dataset.require("vertices")
         self.config, self.rank, self.world = config, rank, world
         self.face_model = dataset.face_model
         self.index = read_track_index(dataset.folder)

@@ -24,7 +24,7 @@ from pipeline.keys import track_prefix
 from pipeline.ledger import ManifestRow
 from pipeline.pieces import file_name
 from pipeline.records import Clip, Fit, Frame, Track
-from pipeline.shards import FaceModelStamp, samples_of, write_part
+from pipeline.shards import Array, FaceModelStamp, samples_of, write_part
 from pipeline.split import SplitConfig, split_of
 from pipeline.tracks import FindTracks, TrackConfig
 
@@ -94,11 +94,12 @@ class TrackClip:
 
 @dataclass(frozen=True, kw_only=True)
 class WriteTrackConfig:
-    """out: the dataset's folder."""
+    """store: what is kept of a frame beside its picture. out: the dataset's folder."""
 
     crop: CropConfig
     fit: FitConfig
     split: SplitConfig
+    store: tuple[Array, ...]
     timeout: float
     out: Path
 
@@ -142,7 +143,8 @@ class WriteTrack:
         crops = self._crop_track(track)
         fit = self._fit_track(track, crops)
         file = file_name(track_prefix(clip.identity, clip.video, clip.clip, track.index), ".tar")
-        offsets = write_part(self._config.out / PARTS / file, samples_of(track, crops, fit), self._stamp)
+        samples = samples_of(track, crops, fit, self._config.store)
+        offsets = write_part(self._config.out / PARTS / file, samples, self._stamp)
         row = asdict(_row(track, fit, offsets, self._config.split))
         return TrackPart(file, row, time.perf_counter() - start)
 

@@ -110,7 +110,8 @@ def _stored_portrait(name: str, stored: Stored, fit_track: FitTrack, size: int) 
         raise PipelineError(
             f"{name}: no frame {stored.frame} in this track; it has {row.numbers[0]} to {row.numbers[-1]}"
         )
+    dataset.require("codes")
     sample = dataset.read_sample(row, row.numbers.index(stored.frame) if stored.frame is not None else 0)
     window = Window(0, 0, sample.image.shape[1])
-    take = Take.of_samples([sample]).resized(size)
+    take = Take.of_samples([sample], fit_track.flame).resized(size)
     return Portrait(name=name, picture=sample.image, window=window, take=take)

@@ -70,13 +70,23 @@ class Take:
         return cls(times=track.times, images=crops.images, codes=fit.codes, recover=fit.recover, vertices=fit.vertices)
 
     @classmethod
-    def of_samples(cls, samples: Sequence[Sample]) -> Take:
+    def of_samples(cls, samples: Sequence[Sample], flame: Flame | None = None) -> Take:
+        """The samples' pictures and fits. flame: gives meshes to samples that were stored without.
+
+        Raises PipelineError where codes are not stored, nor vertices though there is no `flame`.
+        """
+        codes = Codes.from_flat(torch.from_numpy(np.stack([sample.codes for sample in samples])))
+        recover = np.stack([sample.recover for sample in samples])
+        if flame and "vertices" not in samples[0].arrays:
+            vertices = posed(flame, codes, recover).cpu().numpy()
+        else:
+            vertices = np.stack([sample.vertices for sample in samples])
         return cls(
             times=np.array([sample.time for sample in samples]),
             images=np.stack([sample.image for sample in samples]),
-            codes=Codes.from_flat(torch.from_numpy(np.stack([sample.codes for sample in samples]))),
-            recover=np.stack([sample.recover for sample in samples]),
-            vertices=np.stack([sample.vertices for sample in samples]),
+            codes=codes,
+            recover=recover,
+            vertices=vertices,
         )
 
 
@@ -119,8 +129,13 @@ class Animate:
 
 def meshes(flame: Flame, performance: Performance) -> Tensor:
     """The (T, V, 3) meshes of a performance in its pixels, z away from the viewer in the same unit."""
-    codes = Codes(*(code.to(flame.v_template.device) for code in performance.codes))
-    return retarget(flame, codes, codes, torch.from_numpy(performance.recover))
+    return posed(flame, performance.codes, performance.recover)
+
+
+def posed(flame: Flame, codes: Codes, recover: NDArray[np.float64]) -> Tensor:
+    """The (T, V, 3) meshes of T codes in pixels. recover: (T, 3, 3), the camera's plane -> those pixels."""
+    codes = Codes(*(code.to(flame.v_template.device) for code in codes))
+    return retarget(flame, codes, codes, torch.from_numpy(recover))
 
 
 def retarget(

@@ -37,13 +37,19 @@ def _blocks(inspection: Inspection, faces: NDArray[np.int64] | None) -> Iterator
     yield _what_came_of_the_inputs(inspection)
     yield _people(inspection)
     yield _heads_and_fits(inspection)
-    drawn = "The fitted mesh" if faces is not None else "The vertices of the fitted mesh"
-    note = paragraph(f"{drawn} on the picture as stored; one frame a track, with the median error of its landmarks.")
+    note = paragraph(f"{_drawn(inspection, faces)}; one frame a track, with the median error of its landmarks.")
     yield section("Best frames", note, _pictures(inspection.best, faces))
     yield section("Worst frames", note, _pictures(inspection.worst, faces))
     yield _speed(inspection)
     options = [[name, str(value)] for name, value in inspection.dataset.config.items()]
     yield section("Options", table(["option", "value"], [["face model", str(inspection.dataset.face_model)], *options]))
+
+
+def _drawn(inspection: Inspection, faces: NDArray[np.int64] | None) -> str:
+    if "vertices" not in inspection.dataset.arrays:
+        return "The picture as stored; meshes are not"
+    drawn = "The fitted mesh" if faces is not None else "The vertices of the fitted mesh"
+    return f"{drawn} on the picture as stored"
 
 
 def _totals(inspection: Inspection) -> Html:
@@ -85,7 +91,7 @@ def _people(inspection: Inspection) -> Html:
 def _heads_and_fits(inspection: Inspection) -> Html:
     return section(
         "Heads and fits",
-        paragraph(f"Poses and errors of {len(inspection.yaw):,} frames, spread evenly; pixels are those of the crops."),
+        paragraph(f"Errors of {len(inspection.error_px):,} frames, spread evenly; pixels are those of the crops."),
         charts(
             histogram(inspection.yaw, "yaw, degrees to the picture's right"),
             histogram(inspection.pitch, "pitch, degrees up"),
@@ -98,7 +104,10 @@ def _heads_and_fits(inspection: Inspection) -> Html:
 
 def _pictures(samples: list[Sample], faces: NDArray[np.int64] | None) -> Html:
     pen = MeshPen(faces, _ENLARGED) if faces is not None else draw_points
-    return strip(Picture(pen(sample.image, sample.vertices), _caption(sample)) for sample in samples)
+    return strip(
+        Picture(pen(sample.image, sample.vertices) if "vertices" in sample.arrays else sample.image, _caption(sample))
+        for sample in samples
+    )
 
 
 def _caption(sample: Sample) -> str:

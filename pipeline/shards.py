@@ -7,6 +7,7 @@ Members of a sample, in this order in the tar:
 - `<key>.json`          `Sample`'s other fields, and what the arrays mean
 - `<key>.vertices.npy`  int16 (V, 3), pixels times `vertices_scale` of the JSON
 
+A dataset may be stored without one of the two arrays; then its member and what the JSON says of it are not there.
 Plain `webdataset` and numpy read all of it; the key is `pipeline.keys`'. Equal samples give equal bytes.
 """
 
@@ -18,11 +19,11 @@ import math
 import os
 import shutil
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
 import simplejpeg
@@ -37,6 +38,8 @@ from pipeline.errors import PipelineError
 from pipeline.keys import Key, parse_key
 from pipeline.records import Crops, Fit, Track
 
+Array = Literal["vertices", "codes"]
+ARRAYS: tuple[Array, ...] = get_args(Array)
 JPEG_QUALITY = 95
 INT16_MAX = np.iinfo(np.int16).max
 
@@ -60,32 +63,54 @@ class FaceModelStamp:
 class Sample:
     """One frame of one track, as stored.
 
-    time: seconds. image: (S, S, 3) uint8 RGB. vertices: (V, 3) float32, x and y in its pixels, z away from the viewer
-    in the same unit. codes: (165,) float32. crop: (3, 3) float64, clip pixels -> the picture's. recover: (3, 3)
-    float64, the camera's plane -> the picture's pixels. error_median_px: over the frame's landmarks.
+    time: seconds. image: (S, S, 3) uint8 RGB. arrays: those of `vertices` and `codes` that are stored.
+    crop: (3, 3) float64, clip pixels -> the picture's. recover: (3, 3) float64, the camera's plane -> the picture's
+    pixels. error_median_px: over the frame's landmarks.
     """
 
     key: Key
     time: float
     image: NDArray[np.uint8]
-    vertices: NDArray[np.float32]
-    codes: NDArray[np.float32]
+    arrays: Mapping[Array, NDArray[np.float32]]
     crop: NDArray[np.float64]
     recover: NDArray[np.float64]
     error_median_px: float
 
+    @property
+    def vertices(self) -> NDArray[np.float32]:
+        """(V, 3), x and y in the picture's pixels, z away from the viewer in the same unit.
 
-def samples_of(track: Track, crops: Crops, fit: Fit) -> Iterator[Sample]:
-    """The frames of a fitted track, in order."""
+        Raises PipelineError where they are not stored; `pipeline.render.Take` can work them out.
+        """
+        return self._array("vertices")
+
+    @property
+    def codes(self) -> NDArray[np.float32]:
+        """(165,). Raises PipelineError where they are not stored."""
+        return self._array("codes")
+
+    def _array(self, name: Array) -> NDArray[np.float32]:
+        if name not in self.arrays:
+            raise lacks(str(self.key), name)
+        return self.arrays[name]
+
+
+def lacks(what: str, name: Array) -> PipelineError:
+    """The error of a reader that needs what is not stored."""
+    return PipelineError(f"{what}: stored without {name}; preprocess again with --store vertices,codes")
+
+
+def samples_of(track: Track, crops: Crops, fit: Fit, store: Collection[Array] = ARRAYS) -> Iterator[Sample]:
+    """The frames of a fitted track, in order. store: the arrays that they keep."""
     clip = track.clip
-    codes = fit.codes.flat().numpy()
+    stored = {"vertices": fit.vertices, "codes": fit.codes.flat().numpy()}
+    arrays = {name: stored[name] for name in ARRAYS if name in store}
     for row, number in enumerate(track.numbers.tolist()):
         yield Sample(
             key=Key(clip.identity, clip.video, clip.clip, track.index, number),
             time=float(track.times[row]),
             image=crops.images[row],
-            vertices=fit.vertices[row],
-            codes=codes[row],
+            arrays={name: array[row] for name, array in arrays.items()},
             crop=crops.transforms[row],
             recover=fit.recover[row],
             error_median_px=float(np.median(fit.error_px[row])),
@@ -94,7 +119,7 @@ def samples_of(track: Track, crops: Crops, fit: Fit) -> Iterator[Sample]:
 
 def encode_sample(sample: Sample, model: FaceModelStamp) -> dict[str, Any]:
     """A sample as `TarWriter` takes it: extension -> bytes, and `__key__`."""
-    scale = fixed_point_scale(sample.vertices)
+    members, about_arrays = _encode_arrays(sample)
     height, width = sample.image.shape[:2]
     about = {
         **sample.key._asdict(),
@@ -102,8 +127,7 @@ def encode_sample(sample: Sample, model: FaceModelStamp) -> dict[str, Any]:
         "size": [width, height],
         "crop": sample.crop.tolist(),
         "recover": sample.recover.tolist(),
-        "vertices_scale": scale,
-        "codes": CODE_SIZES,
+        **about_arrays,
         "error_median_px": sample.error_median_px,
         "face_model": {"name": model.name, "hash": model.hash},
     }
@@ -111,21 +135,37 @@ def encode_sample(sample: Sample, model: FaceModelStamp) -> dict[str, Any]:
     return {
         "__key__": str(sample.key),
         "jpg": simplejpeg.encode_jpeg(image, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="444"),
-        "vertices.npy": _npy(np.rint(sample.vertices * scale).astype("<i2")),
-        "codes.npy": _npy(sample.codes.astype("<f4")),
+        **members,
         "json": json.dumps(about).encode(),
     }
+
+
+def _encode_arrays(sample: Sample) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Members of the arrays that the sample has, and what the JSON says of them."""
+    members: dict[str, bytes] = {}
+    about: dict[str, Any] = {}
+    if "vertices" in sample.arrays:
+        scale = about["vertices_scale"] = fixed_point_scale(sample.vertices)
+        members["vertices.npy"] = _npy(np.rint(sample.vertices * scale).astype("<i2"))
+    if "codes" in sample.arrays:
+        about["codes"] = CODE_SIZES
+        members["codes.npy"] = _npy(sample.codes.astype("<f4"))
+    return members, about
 
 
 def decode_sample(members: Mapping[str, Any]) -> tuple[Sample, FaceModelStamp]:
     """The inverse of `encode_sample`, but for what JPEG and fixed point lose."""
     about = json.loads(members["json"])
+    arrays: dict[Array, NDArray[np.float32]] = {}
+    if "vertices.npy" in members:
+        arrays["vertices"] = _array(members["vertices.npy"]).astype(np.float32) / np.float32(about["vertices_scale"])
+    if "codes.npy" in members:
+        arrays["codes"] = _array(members["codes.npy"])
     sample = Sample(
         key=parse_key(members["__key__"]),
         time=about["time"],
         image=simplejpeg.decode_jpeg(members["jpg"], colorspace="RGB"),
-        vertices=_array(members["vertices.npy"]).astype(np.float32) / np.float32(about["vertices_scale"]),
-        codes=_array(members["codes.npy"]),
+        arrays=arrays,
         crop=np.array(about["crop"]),
         recover=np.array(about["recover"]),
         error_median_px=about["error_median_px"],

@@ -75,6 +75,7 @@ class PairStream:
         there are fewer shards than streams."""
         if config.batch_size % world:
             raise ValueError(f"{world} ranks cannot share a batch of {config.batch_size} evenly")
+        dataset.require("vertices")
         self.dataset, self.config, self.stream, self.rank, self.world = dataset, config, stream, rank, world
         self._share = config.batch_size // world
         index = read_track_index(dataset.folder)

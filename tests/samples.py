@@ -20,8 +20,10 @@ def make_sample(frame: int = 0, identity: str = "ann", track: int = 0, size: int
         key=Key(identity, "video.1", "clip", track, frame),
         time=frame / 25,
         image=image,
-        vertices=rng.uniform(-reach, reach, (50, 3)).astype(np.float32),
-        codes=rng.normal(size=165).astype(np.float32),
+        arrays={
+            "vertices": rng.uniform(-reach, reach, (50, 3)).astype(np.float32),
+            "codes": rng.normal(size=165).astype(np.float32),
+        },
         crop=np.diag([2, 2, 1.0]) + rng.normal(size=(3, 3)),
         recover=np.diag([32, 32, 1.0]),
         error_median_px=0.1 * frame,

@@ -6,7 +6,7 @@ dots on a ground of one colour. Codes, camera and vertices agree, so that a read
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from pipeline.dataset import write_description
 from pipeline.keys import Key
 from pipeline.ledger import ManifestRow, write_manifest
 from pipeline.render import retarget
-from pipeline.shards import FaceModelStamp, Sample, ShardWriter
+from pipeline.shards import ARRAYS, Array, FaceModelStamp, Sample, ShardWriter
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,12 @@ PEOPLE = (
 
 
 def write_dataset(
-    folder: Path, tracks: Sequence[MadeTrack] = PEOPLE, *, size: int = 64, shard_bytes: int = 1 << 30
+    folder: Path,
+    tracks: Sequence[MadeTrack] = PEOPLE,
+    *,
+    size: int = 64,
+    shard_bytes: int = 1 << 30,
+    store: Sequence[Array] = ARRAYS,
 ) -> Path:
     """Write shards, manifest and description with the generic head. size: of the pictures. Returns `folder`."""
     head = load_generic_head()
@@ -56,7 +61,7 @@ def write_dataset(
     rows = []
     with ShardWriter(folder, stamp, shard_bytes) as writer:
         for track in tracks:
-            shard, offsets = writer.write_track(_samples(track, flame, size))
+            shard, offsets = writer.write_track(_samples(track, flame, size, store))
             row = ManifestRow(
                 identity=track.identity,
                 video=track.video,
@@ -73,11 +78,11 @@ def write_dataset(
             )
             rows.append(row)
     write_manifest(rows, folder)
-    write_description(folder, stamp, {"crop": {"size": size}})
+    write_description(folder, stamp, {"crop": {"size": size}, "store": list(store)})
     return folder
 
 
-def _samples(track: MadeTrack, flame: Flame, size: int) -> Iterator[Sample]:
+def _samples(track: MadeTrack, flame: Flame, size: int, store: Collection[Array]) -> Iterator[Sample]:
     person = np.random.default_rng(list(track.identity.encode()))
     waves = np.sin(flame.v_template.double().numpy() @ person.normal(0, 40, (3, 3)))
     colours = (160 + 95 * waves).astype(np.uint8)
@@ -85,13 +90,13 @@ def _samples(track: MadeTrack, flame: Flame, size: int) -> Iterator[Sample]:
     codes = _codes(track, person)
     recover = np.array([[size / 2, 0, size / 2], [0, size / 2, size / 2], [0, 0, 1]])
     vertices = retarget(flame, codes, codes, torch.from_numpy(np.stack([recover] * track.frames))).numpy()
+    arrays: dict[Array, NDArray[np.float32]] = {"vertices": vertices, "codes": codes.flat().numpy()}
     for frame in range(track.frames):
         yield Sample(
             key=Key(track.identity, track.video, track.clip, track.track, frame),
             time=frame / 25,
             image=_dots(vertices[frame], colours, ground, size),
-            vertices=vertices[frame],
-            codes=codes.flat()[frame].numpy(),
+            arrays={name: array[frame] for name, array in arrays.items() if name in store},
             crop=np.eye(3),
             recover=recover,
             error_median_px=0.5,

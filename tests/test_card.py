@@ -74,6 +74,14 @@ def test_figures_options_and_versions_are_in_it(card: str) -> None:
     assert "mediapipe " in card
 
 
+def test_only_what_is_stored_is_described(tmp_path: Path) -> None:
+    made(tmp_path, HEAD)
+    write_description(tmp_path, HEAD, {"store": ["codes"]})
+    card = write_card(open_dataset(tmp_path), INPUTS, "x").read_text()
+    assert "`.codes.npy` the 165 FLAME codes" in card
+    assert "vertices" not in card.partition("## Reading it")[2].partition("##")[0]
+
+
 def test_whose_licence_binds_the_meshes_is_said(tmp_path: Path) -> None:
     own = FaceModelStamp.of(load_generic_head())
     assert "is Apache-2.0" in write_card(made(tmp_path / "own", own), INPUTS, "x").read_text()

@@ -30,7 +30,7 @@ def turned(identity: str, frame: int) -> Sample:
     sample = make_sample(frame, identity)
     codes = sample.codes.copy()
     codes[TURN : TURN + 3] = [0, np.radians(30), 0] if identity == "ann" else [np.radians(-20), 0, 0]
-    return replace(sample, codes=codes)
+    return replace(sample, arrays={**sample.arrays, "codes": codes})
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pipeline.fit import FitConfig
 
 LAYOUTS = ("auto", "plain", "voxceleb", "video-preprocessing", "gdpw")
+_STORED = ("vertices", "codes")
 
 
 class _Rate(click.ParamType):
@@ -44,6 +45,18 @@ class _Bytes(click.ParamType):
             self.fail(f"{value!r} is no number of bytes, such as 1G or 500M", parameter, context)
 
 
+class _Arrays(click.ParamType):
+    """Names of arrays with commas between them, in whatever order."""
+
+    name = "vertices,codes"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> tuple[str, ...]:
+        wanted = set(value.split(","))
+        if unknown := wanted.difference(_STORED):
+            self.fail(f"{', '.join(sorted(unknown))!r} is none of {', '.join(_STORED)}", parameter, context)
+        return tuple(name for name in _STORED if name in wanted)
+
+
 @click.command()
 @click.argument("input", type=EXISTING)
 @click.argument("out", type=ANY_PATH)
@@ -71,6 +84,13 @@ class _Bytes(click.ParamType):
 @size_option
 @tracker_option
 @fit_options()
+@click.option(
+    "--store",
+    type=_Arrays(),
+    default="vertices,codes",
+    show_default=True,
+    help="Beside pictures: codes alone save bytes, but training and export need vertices; reenact needs codes.",
+)
 @click.option("--shard-size", type=_Bytes(), default="1G", show_default=True, help="Bytes from which a shard is full.")
 @click.option("--workers", type=click.IntRange(min=1), help="Of each stage; any number gives the same shards.  [cores]")
 @click.option("--address", help="A Ray cluster that runs, such as auto or ray://HOST:10001.  [default: this machine]")
@@ -92,6 +112,7 @@ def preprocess(
     size: int,
     tracker: Literal["mediapipe", "face-alignment"],
     fit: FitConfig,
+    store: tuple[Literal["vertices", "codes"], ...],
     shard_size: int,
     workers: int | None,
     address: str | None,
@@ -121,6 +142,7 @@ def preprocess(
             tracks=TrackConfig(tracker=tracker, faces=faces),
             crop=CropConfig(size=size, mode=crop),
             fit=fit,
+            store=store,
             shard_bytes=shard_size,
             workers=workers,
             address=address,
