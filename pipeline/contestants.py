@@ -1,0 +1,134 @@
+"""Who is evaluated: a model of ours, the source as it is, or the result videos of anybody."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fit_deca.flame import Flame
+from fit_deca.model_file import FaceModel
+from pipeline.assets import digest_of
+from pipeline.crop import Window, cut_window
+from pipeline.errors import InputError, PipelineError, Reason
+from pipeline.evaluation_plan import EvaluationJob, Setting
+from pipeline.models import ModelConfig, load_model
+from pipeline.performance import Performance
+from pipeline.render import Animate, Take
+from pipeline.transfer import TransferConfig, transfer
+from pipeline.video import read_frames
+
+SUFFIX = ".mp4"
+Kind = Literal["copy-source", "mesh-warp", "gdpw", "videos"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContestantConfig:
+    """kind: gdpw has a checkpoint in `path`, videos a folder. label: its name in tables. digest: of its files.
+
+    model: how a checkpoint is run.
+    """
+
+    kind: Kind
+    label: str
+    path: Path | None = None
+    digest: str = ""
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+
+class Contestant(Protocol):
+    """Makes the result of a job."""
+
+    def __call__(self, job: EvaluationJob, source: Take, driving: Performance) -> Iterator[NDArray[np.uint8]]:
+        """source: one frame. driving: T frames. Yields T pictures of the source's size.
+
+        Raises InputError where there is no such result.
+        """
+
+
+def named_contestant(name: str, jobs: Iterable[EvaluationJob], model: ModelConfig) -> ContestantConfig:
+    """From `copy-source`, `mesh-warp`, a checkpoint's path or that of a folder of result videos.
+
+    jobs: whose videos the folder is asked for. Raises PipelineError for anything else, and for a folder without any.
+    """
+    if name in ("copy-source", "mesh-warp"):
+        return ContestantConfig(kind=name, label=name)  # type: ignore[arg-type]
+    path = Path(name)
+    if path.is_file():
+        digest = digest_of(path)
+        label = f"{path.stem} ({digest[:8]})"
+        return ContestantConfig(kind="gdpw", label=label, path=path, digest=digest, model=replace(model, name="gdpw"))
+    if path.is_dir():
+        videos = [video for video in (path / f"{job.name}{SUFFIX}" for job in jobs) if video.is_file()]
+        if not videos:
+            raise PipelineError(f"{name}: no result video in it; jobs.csv of the output names them")
+        digest = hashlib.sha256("".join(digest_of(video) for video in videos).encode()).hexdigest()
+        return ContestantConfig(kind="videos", label=path.resolve().name, path=path, digest=digest)
+    raise PipelineError(f"{name}: no such file or folder, and neither copy-source nor mesh-warp")
+
+
+def load_contestant(config: ContestantConfig, flame: Flame, face_model: FaceModel) -> Contestant:
+    """Raises what `load_model` raises."""
+    match config.kind:
+        case "videos" if config.path:
+            return Filmed(config.path)
+        case "copy-source":
+            return Animated(Animate(flame, CopySource()))
+        case "mesh-warp":
+            return Animated(Animate(flame, load_model(ModelConfig(name="mesh-warp"), face_model)))
+        case _:
+            model = load_model(replace(config.model, checkpoint=config.path), face_model)
+            return Animated(Animate(flame, model))
+
+
+class CopySource:
+    """The source's picture, whatever drives: what a model must beat."""
+
+    def encode(self, image: Tensor, vertices: Tensor) -> Tensor:
+        return image
+
+    def animate(self, source: Tensor, driving: Tensor) -> Tensor:
+        return source.expand(len(driving), -1, -1, -1)
+
+
+class Animated:
+    """What a model makes of the stored codes."""
+
+    def __init__(self, animate: Animate) -> None:
+        self._animate = animate
+
+    def __call__(self, job: EvaluationJob, source: Take, driving: Performance) -> Iterator[NDArray[np.uint8]]:
+        if job.setting == Setting.CROSS:
+            moved = transfer(source, driving, TransferConfig(smooth="none"), self._animate.flame)
+        else:
+            shape = source.codes.shape.expand_as(driving.codes.shape)
+            moved = replace(driving, codes=driving.codes._replace(shape=shape))
+        return self._animate(source, moved)
+
+
+class Filmed:
+    """Videos in a folder, named by job, with a frame for each of the driver's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, job: EvaluationJob, source: Take, driving: Performance) -> Iterator[NDArray[np.uint8]]:
+        path = self.folder / f"{job.name}{SUFFIX}"
+        if not path.is_file():
+            raise InputError(Reason.MISSING_VIDEO, f"{path}: no such video")
+        count = 0
+        for frame in read_frames(path):
+            height, width = frame.image.shape[:2]
+            if height != width:
+                raise InputError(Reason.UNUSABLE, f"{path}: {width} x {height} pixels; results are squares")
+            count += 1
+            if count <= len(driving):
+                yield cut_window(frame.image, Window(0, 0, width), source.size)
+        if count != len(driving):
+            raise InputError(Reason.UNUSABLE, f"{path}: {count} frames for the driver's {len(driving)}")
