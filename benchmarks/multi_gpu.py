@@ -7,7 +7,7 @@ The global batch stays the same for the losses (`--batch`), and is `--speed-batc
 those of the parity set, pairs those of `train_step.py`; every process takes its slice.
 Without a GPU it runs on gloo and CPUs: `--size 64 --batch 4 --small --no-speed`. Prints, and writes
 OUT/world-N.json: numbers of the pairs, terms of each step, checksums of the batch norm statistics of every process,
-pairs/s in bfloat16, compiled.
+pairs/s in bfloat16.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ def run_losses(pairs: Pairs, options: argparse.Namespace) -> dict[str, Any]:
 def run_speed(pairs: Pairs, options: argparse.Namespace) -> float:
     """Pairs a second of all processes together, in the fast mode."""
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
-    training, step = start(options, StepConfig(precision="bfloat16", execution="compiled", channels_last=True))
+    compiled = options.execution != "eager"
+    training, step = start(
+        options, StepConfig(precision="bfloat16", execution=options.execution, channels_last=compiled)
+    )
     batch = options.speed_batch * processes()
     for number in range(15 + options.speed_steps):
         if number == 15:
@@ -121,6 +124,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--speed-batch", type=int, default=16, help="of each process")
     parser.add_argument("--speed-steps", type=int, default=30)
+    parser.add_argument(
+        "--execution", choices=("eager", "compiled", "graphed"), default="compiled", help="for the speed"
+    )
     parser.add_argument("--count", type=int, default=64, help="made-up pairs")
     parser.add_argument("--small", action="store_true", help="a small generator, no VGG")
     parser.add_argument("--no-speed", action="store_true")
