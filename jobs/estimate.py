@@ -37,17 +37,18 @@ def estimate(config: PreprocessConfig) -> str:
         except InputError:
             counts.append(0)
     frames = round(sum(counts) / max(len(counts), 1) * len(clips))
+    made, read, seconds = [], 0, 0.0
     with tempfile.TemporaryDirectory() as folder:
         warm_up = replace(config, out=Path(folder), read=replace(config.read, max_frames=_WARM_UP_FRAMES))
-        (track_clip, write_track), made, read, seconds = stages(warm_up), [], 0, 0.0
-        for number, clip in enumerate([clips[0], *clips[:: max(1, len(clips) // _WARM_UP)]] if clips else []):
-            start = time.perf_counter()
-            results = [write_track(value) for value in track_clip(clip)]
-            if number == 0:
-                continue  # what loads and compiles
-            seconds += time.perf_counter() - start
-            read += sum(result.frames for result in results if isinstance(result, Tracked))
-            made += [result for result in results if isinstance(result, TrackPart)]
+        with stages(warm_up) as (track_clip, write_track):
+            for number, clip in enumerate([clips[0], *clips[:: max(1, len(clips) // _WARM_UP)]] if clips else []):
+                start = time.perf_counter()
+                results = [write_track(value) for value in track_clip(clip)]
+                if number == 0:
+                    continue  # what loads and compiles
+                seconds += time.perf_counter() - start
+                read += sum(result.frames for result in results if isinstance(result, Tracked))
+                made += [result for result in results if isinstance(result, TrackPart)]
     if not made:
         raise PipelineError(f"{config.input}: none of the clips tried gave a track; nothing to estimate by")
     size = frames / read * sum(part.size for part in made)

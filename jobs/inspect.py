@@ -69,7 +69,12 @@ def _range(values: NDArray[np.float64]) -> str:
 def _speed(inspection: Inspection) -> str:
     if not inspection.seconds:
         return "not measured"
-    return f"{inspection.frames / inspection.seconds:.1f} frames a second of work"
+    stages = ", ".join(
+        f"{name} {inspection.frames / seconds:.1f}"
+        for name, seconds in inspection.seconds_by_stage().items()
+        if seconds
+    )
+    return f"{inspection.frames / inspection.seconds:.1f} frames a second of work ({stages})"
 
 
 def _triangles(config: InspectConfig, stamp: FaceModelStamp) -> NDArray[np.int64] | None:

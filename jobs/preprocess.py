@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -127,10 +128,12 @@ def _work(config: PreprocessConfig, plan: Plan, assembly: Assembly) -> None:
                 limit.failed(result.message)
 
 
-def stages(config: PreprocessConfig) -> tuple[TrackClip, WriteTrack]:
-    """The stages of `graph`, in this process."""
+@contextmanager
+def stages(config: PreprocessConfig) -> Iterator[tuple[TrackClip, WriteTrack]]:
+    """The stages of `graph` in this process, for the length of the block."""
     track_clip, write_track = graph(config)
-    return TrackClip(track_clip.config), WriteTrack(write_track.config)
+    with closing(TrackClip(track_clip.config)) as track, closing(WriteTrack(write_track.config)) as write:
+        yield track, write
 
 
 def graph(config: PreprocessConfig) -> list[RayStage]:
@@ -202,9 +205,10 @@ class _Draft:
     def result(self, clip: Clip) -> ClipResult:
         parts = self.written()
         fault = self._faults[0] if self._faults else self._tracked and self._tracked.fault
-        seconds = sum(part.seconds for part in self._parts) + (self._tracked.seconds if self._tracked else 0.0)
+        tracking = self._tracked.seconds if self._tracked else 0.0
+        seconds = tracking + sum(part.seconds for part in self._parts)
         frames = sum(part.row["frames"] for part in parts)
-        return ClipResult.of(clip, fault, tracks=len(parts), frames=frames, seconds=seconds)
+        return ClipResult.of(clip, fault, tracks=len(parts), frames=frames, seconds=seconds, tracking=tracking)
 
 
 def _summary(out: Path, ledger: list[LedgerRow]) -> str:

@@ -56,6 +56,10 @@ class Inspection:
         """Of work on all inputs together."""
         return sum(row.seconds for row in self.inputs)
 
+    def seconds_by_stage(self) -> dict[str, float]:
+        tracking = sum(row.tracking for row in self.inputs)
+        return {"decode and track": tracking, "crop, fit and write": self.seconds - tracking}
+
     def count(self, status: Status) -> int:
         return sum(row.status == status for row in self.inputs)
 

@@ -44,6 +44,7 @@ _LEDGER_SCHEMA = pa.schema(
         ("tracks", pa.int32()),
         ("frames", pa.int64()),
         ("seconds", pa.float64()),
+        ("tracking", pa.float64()),
     ]
 )
 
@@ -93,7 +94,11 @@ class ManifestRow:
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerRow:
-    """One input. tracks, frames: how many of it are in the dataset. seconds: of work."""
+    """One input.
+
+    tracks, frames: how many of it are in the dataset. seconds: of work; tracking: of them on decoding and tracking, the
+    rest went to cropping, fitting and writing.
+    """
 
     input: str
     status: Status
@@ -102,9 +107,12 @@ class LedgerRow:
     tracks: int
     frames: int
     seconds: float
+    tracking: float
 
     @classmethod
-    def of(cls, path: str, fault: InputError | None, *, tracks: int, frames: int, seconds: float) -> LedgerRow:
+    def of(
+        cls, path: str, fault: InputError | None, *, tracks: int, frames: int, seconds: float, tracking: float = 0.0
+    ) -> LedgerRow:
         """What became of an input. A fault beside tracks is damage that ended the input early."""
         without = status_of(fault.reason) if fault else Status.FAILED
         return cls(
@@ -115,6 +123,7 @@ class LedgerRow:
             tracks=tracks,
             frames=frames,
             seconds=seconds,
+            tracking=tracking,
         )
 
 

@@ -67,7 +67,7 @@ class Tracked(NamedTuple):
 
 
 class TrackClip:
-    """Clip -> `Tracked`, then its tracks."""
+    """Clip -> `Tracked`, then its tracks. Close it: it holds a process and MediaPipe's threads."""
 
     def __init__(self, config: TrackClipConfig) -> None:
         self._config = config.read
@@ -90,6 +90,10 @@ class TrackClip:
         if self._config.fps:
             frames = at_rate(frames, self._config.fps)
         return islice(frames, self._config.max_frames)
+
+    def close(self) -> None:
+        self._find_tracks.close()
+        self._decode.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,12 +125,16 @@ class TrackPart(NamedTuple):
 
 
 class WriteTrack:
-    """Track -> `TrackPart`: cropped, fitted, encoded and written. `Tracked` goes through as it is."""
+    """Track -> `TrackPart`: cropped, fitted, encoded and written. `Tracked` goes through as it is.
+
+    Close it: it holds a process.
+    """
 
     def __init__(self, config: WriteTrackConfig) -> None:
         self._config = config
         self._fit_track = FitTrack(config.fit)
-        self._crop_track = CropTrack(config.crop, Decoder(config.timeout))
+        self._decode = Decoder(config.timeout)
+        self._crop_track = CropTrack(config.crop, self._decode)
         self._stamp = FaceModelStamp.of(self._fit_track.face_model)
 
     def __call__(self, value: Tracked | Track) -> Tracked | TrackPart | InputError:
@@ -147,6 +155,9 @@ class WriteTrack:
         offsets = write_part(self._config.out / PARTS / file, samples, self._stamp)
         row = asdict(_row(track, fit, offsets, self._config.split))
         return TrackPart(file, row, time.perf_counter() - start)
+
+    def close(self) -> None:
+        self._decode.close()
 
 
 def _row(track: Track, fit: Fit, offsets: list[int], split: SplitConfig) -> ManifestRow:

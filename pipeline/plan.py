@@ -16,7 +16,8 @@ from pipeline.sources import Scan
 class ClipResult:
     """What became of a clip, as its piece holds it.
 
-    reason, message: of the fault, if any. frames: how many are in tracks. seconds: of work.
+    reason, message: of the fault, if any. frames: how many are in tracks. seconds: of work; tracking: of them on
+    decoding and tracking.
     """
 
     path: str
@@ -25,16 +26,27 @@ class ClipResult:
     tracks: int
     frames: int
     seconds: float
+    tracking: float
 
     @classmethod
-    def of(cls, clip: Clip, fault: InputError | None, *, tracks: int, frames: int, seconds: float) -> ClipResult:
-        reason, message = (str(fault.reason), fault.message) if fault else (None, "")
-        return cls(path=clip.path, reason=reason, message=message, tracks=tracks, frames=frames, seconds=seconds)
+    def of(
+        cls, clip: Clip, fault: InputError | None, *, tracks: int, frames: int, seconds: float, tracking: float = 0.0
+    ) -> ClipResult:
+        return cls(
+            path=clip.path,
+            reason=str(fault.reason) if fault else None,
+            message=fault.message if fault else "",
+            tracks=tracks,
+            frames=frames,
+            seconds=seconds,
+            tracking=tracking,
+        )
 
     def row(self) -> LedgerRow:
         """As if the clip were all of its input."""
         fault = InputError(Reason(self.reason), self.message) if self.reason else None
-        return LedgerRow.of(self.path, fault, tracks=self.tracks, frames=self.frames, seconds=self.seconds)
+        counts = {"tracks": self.tracks, "frames": self.frames}
+        return LedgerRow.of(self.path, fault, **counts, seconds=self.seconds, tracking=self.tracking)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,5 +95,5 @@ def _error(fault: Fault) -> InputError:
 def _both(one: LedgerRow, other: LedgerRow) -> LedgerRow:
     first = one if one.reason else other
     fault = InputError(first.reason, first.message) if first.reason else None
-    sums = {name: getattr(one, name) + getattr(other, name) for name in ("tracks", "frames", "seconds")}
+    sums = {name: getattr(one, name) + getattr(other, name) for name in ("tracks", "frames", "seconds", "tracking")}
     return LedgerRow.of(one.input, fault, **sums)

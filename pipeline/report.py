@@ -122,5 +122,11 @@ def _speed(inspection: Inspection) -> Html:
     return section(
         "Speed",
         paragraph(f"{total}{rate}. Workers add up: this is not the time that passed."),
+        table(["stage", "seconds", "frames a second"], _stages(inspection)),
         charts(histogram([row.frames / row.seconds for row in worked], "frames a second, of an input")),
     )
+
+
+def _stages(inspection: Inspection) -> list[list[object]]:
+    timed = {name: seconds for name, seconds in inspection.seconds_by_stage().items() if seconds}
+    return [[name, round(seconds, 1), round(inspection.frames / seconds, 1)] for name, seconds in timed.items()]

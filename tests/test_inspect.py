@@ -61,7 +61,7 @@ def dataset(tmp_path: Path) -> Path:
     ]
     counts = [12, 30, 0, 0]
     ledger = [
-        LedgerRow.of(f"{name}.mp4", fault, tracks=min(frames, 1), frames=frames, seconds=1.0)
+        LedgerRow.of(f"{name}.mp4", fault, tracks=min(frames, 1), frames=frames, seconds=1.0, tracking=0.4)
         for name, fault, frames in zip("abcd", faults, counts, strict=True)
     ]
     write_ledger(ledger, tmp_path)
@@ -100,7 +100,7 @@ def test_the_text_says_it_all(dataset: Path) -> None:
     assert "42 in 2 tracks of 2 people (30 to val, 12 to train)" in said
     assert "4: 2 done, 2 skipped, 0 failed" in said
     assert re.search(r"no_face +2 skipped", said)
-    assert "10.5 frames a second" in said
+    assert "10.5 frames a second of work (decode and track 26.2, crop, fit and write 17.5)" in said
     assert str(dataset / "report.html") in said
 
 

@@ -48,7 +48,7 @@ def test_the_ledger_comes_back(tmp_path: Path) -> None:
     ]
     write_ledger(rows, tmp_path)
     assert read_ledger(tmp_path) == rows
-    columns = ["input", "status", "reason", "message", "tracks", "frames", "seconds"]
+    columns = ["input", "status", "reason", "message", "tracks", "frames", "seconds", "tracking"]
     assert pq.read_table(tmp_path / "ledger.parquet").column_names == columns
 
 
