@@ -75,33 +75,33 @@ def run(config: EvaluateRunConfig) -> str:
     Raises PipelineError if the dataset cannot be read, no job can be judged, or nothing can be written; MisuseError for
     a folder with something else in it, or with results of other options.
     """
+    _check_model(config.model)
     rows = {track_name(row): row for row in open_dataset(config.dataset).tracks}
     jobs = plan_jobs(list(rows.values()), config.split, limit=config.limit, pairs=config.pairs, seed=config.seed)
     pieces = resumed_folder(config.out, config.stored())
     _write_jobs(jobs, config.out / JOBS_FILE)
-    contestant = _contestant(config, jobs)
+    contestant = named_contestant(config.model, jobs, config.execution)
     pieces.write(f"{_CONTESTANT}{contestant.label}", contestant.digest)
-    waiting = [job for job in jobs if _waits(pieces.get(_key(contestant.label, contestant.digest, job)), config)]
+    waiting = [job for job in jobs if _waits(pieces.get(_key(contestant.label, contestant.digest, job.name)), config)]
     if waiting:
         for outcome in tqdm(_judged(config, contestant, waiting, rows), total=len(waiting), unit="job", disable=None):
-            pieces.write(f"{contestant.label}/{contestant.digest}/{outcome.name}", outcome.as_json())
+            pieces.write(_key(contestant.label, contestant.digest, outcome.name), outcome.as_json())
     outcomes = _all_outcomes(pieces, jobs)
     _write(config, outcomes)
     return _summary(config, contestant.label, outcomes)
 
 
-def _contestant(config: EvaluateRunConfig, jobs: list[EvaluationJob]) -> ContestantConfig:
-    if config.model not in ("copy-source", "mesh-warp") and not Path(config.model).exists():
-        raise MisuseError(f"{config.model}: no such file or folder, and neither copy-source nor mesh-warp")
-    return named_contestant(config.model, jobs, config.execution)
+def _check_model(name: str) -> None:
+    if name not in ("copy-source", "mesh-warp") and not Path(name).exists():
+        raise MisuseError(f"{name}: no such file or folder, and neither copy-source nor mesh-warp")
 
 
 def _waits(piece: dict[str, Any] | None, config: EvaluateRunConfig) -> bool:
     return piece is None or (config.retry_failed and bool(piece["fault"]))
 
 
-def _key(label: str, digest: str, job: EvaluationJob) -> str:
-    return f"{label}/{digest}/{job.name}"
+def _key(label: str, digest: str, job: str) -> str:
+    return f"{label}/{digest}/{job}"
 
 
 def _judged(
@@ -140,7 +140,7 @@ def _all_outcomes(pieces: Pieces, jobs: list[EvaluationJob]) -> dict[str, list[O
         (key.removeprefix(_CONTESTANT), digest) for key, digest in pieces.read_all() if key.startswith(_CONTESTANT)
     )
     found = {
-        label: [Outcome.of_json(piece) for job in jobs if (piece := pieces.get(_key(label, digest, job)))]
+        label: [Outcome.of_json(piece) for job in jobs if (piece := pieces.get(_key(label, digest, job.name)))]
         for label, digest in contestants
     }
     return {label: outcomes for label, outcomes in found.items() if outcomes}

@@ -55,7 +55,7 @@ class Contestant(Protocol):
 def named_contestant(name: str, jobs: Iterable[EvaluationJob], model: ModelConfig) -> ContestantConfig:
     """From `copy-source`, `mesh-warp`, a checkpoint's path or that of a folder of result videos.
 
-    jobs: whose videos the folder is asked for. Raises PipelineError for anything else, and for a folder without any.
+    jobs: whose videos the folder is asked for. Raises PipelineError for a folder without any.
     """
     if name in ("copy-source", "mesh-warp"):
         return ContestantConfig(kind=name, label=name)  # type: ignore[arg-type]

@@ -1,0 +1,212 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filmed_dataset import write_filmed_dataset
+from numpy.typing import NDArray
+
+from fit_deca.codes import Codes
+from gdpw.mesh_warp import MeshWarp
+from pipeline.contestants import ContestantConfig
+from pipeline.dataset import open_dataset
+from pipeline.encode import EncodeConfig, write_video
+from pipeline.evaluation import Assignment, Evaluate, EvaluationConfig, Outcome, likeness, motion, strip_path
+from pipeline.evaluation_plan import EvaluationJob, Setting, plan_jobs, track_name
+from pipeline.fit import FitConfig
+from pipeline.metrics import PSNR_CAP
+from pipeline.observer import Observer, Seen
+from pipeline.performance import Performance
+from pipeline.pictures import read_picture
+from pipeline.render import Animate, Take
+from pipeline.shards import FaceModelStamp
+
+_STAMP = FaceModelStamp(name="any", hash="any")
+ANN, BOB = "ann/video/clip/0", "bob/video/clip/0"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory, carphone: Path) -> Path:
+    return write_filmed_dataset(tmp_path_factory.mktemp("filmed") / "dataset", carphone)
+
+
+@pytest.fixture(scope="module")
+def observer() -> Iterator[Observer]:
+    with Observer(FitConfig()) as observer:
+        yield observer
+
+
+@pytest.fixture(scope="module")
+def take(dataset: Path) -> Take:
+    opened = open_dataset(dataset)
+    row = opened.tracks[0]
+    return Take.of_samples([opened.read_sample(row, i) for i in range(row.frames)])
+
+
+@pytest.fixture(scope="module")
+def truth(observer: Observer, take: Take) -> Seen:
+    return observer(take.images, take.times, take.codes.shape[0])
+
+
+def _evaluated(dataset: Path, strips: Path, contestant: ContestantConfig) -> dict[Setting, Outcome]:
+    rows = {track_name(row): row for row in open_dataset(dataset).tracks}
+    jobs = [job for job in plan_jobs(list(rows.values()), "test") if job.driving == ANN]
+    evaluate = Evaluate(EvaluationConfig(dataset=dataset, contestant=contestant, strips=strips, perceptual_step=0))
+    try:
+        return {one.setting: one for one in evaluate(Assignment(jobs=jobs, rows=rows))}
+    finally:
+        evaluate.close()
+
+
+@pytest.fixture(scope="module")
+def copied(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Setting, Outcome]:
+    strips = tmp_path_factory.mktemp("strips")
+    return _evaluated(dataset, strips, ContestantConfig(kind="copy-source", label="copy-source"))
+
+
+def _all(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return np.ones(len(images), bool)
+
+
+def _akd(result: Seen, truth: Seen) -> float:
+    akd = motion(result, truth, np.arange(len(truth.images)), _all(truth.images), same_face=True)["akd"]
+    assert akd is not None
+    return akd
+
+
+def test_a_driver_copied_is_perfect(observer: Observer, take: Take, truth: Seen) -> None:
+    again = observer(take.images, take.times, take.codes.shape[0])
+    pixels, motions = (
+        likeness(again, truth, _all(take.images)),
+        motion(again, truth, np.arange(len(take.images)), _all(take.images), same_face=True),
+    )
+    assert pixels["l1"] == pixels["l1_face"] == 0
+    assert pixels["psnr"] == PSNR_CAP
+    assert pixels["ssim"] == pytest.approx(1, abs=1e-9)
+    assert motions == pytest.approx(
+        {"missing": 0, "akd": 0, "expression": 0, "pose": 0, "jaw": 0, "jitter": 1}, abs=1e-4
+    )
+
+
+def test_a_source_that_drives_itself_is_a_perfect_copy(observer: Observer, take: Take) -> None:
+    still = np.repeat(take.images[:1], 4, axis=0)
+    seen = [observer(still, take.times[:4], take.codes.shape[0]) for _ in range(2)]
+    assert likeness(*seen, _all(still))["l1"] == 0
+    assert _akd(*seen) == 0
+
+
+def test_a_shift_by_one_frame_worsens_akd_by_half_a_pixel(truth: Seen) -> None:
+    rows = np.arange(len(truth.images))
+    later = _rows(truth, (rows + 1).clip(max=len(rows) - 1))
+    assert _akd(truth, truth) == 0
+    assert _akd(later, truth) > 0.5
+
+
+def test_akd_tells_who_drives_whom(observer: Observer, take: Take, truth: Seen) -> None:
+    """The first frame as the last one moves, and the other way round, each judged by both: the wrong one is far off."""
+    warp = Animate(observer.fit_track.flame, MeshWarp(observer.fit_track.flame.faces))
+    pair = [0, int(np.linalg.norm(truth.points - truth.points[0], axis=-1).mean(1).argmax())]
+    performance = Performance(
+        times=take.times, codes=take.codes, recover=take.recover, size=take.size, face_model=_STAMP
+    )
+    for source, driving in (pair, pair[::-1]):
+        moved = np.stack(list(warp(_one(take, source), performance.rows(np.array([driving])))))
+        result = observer(moved, take.times[:1], take.codes.shape[0])
+        right, swapped = (_akd(result, _rows(truth, np.array([frame]))) for frame in (driving, source))
+        assert swapped > 2 * right
+        assert swapped > right + 1.5
+
+
+def test_a_face_that_is_lost_is_missing_and_else_ignored(truth: Seen) -> None:
+    found = truth.found.copy()
+    found[:2] = False
+    lost = replace(truth, found=found, landmarks=np.where(found[:, None, None], truth.landmarks, np.nan))
+    values = motion(lost, truth, np.arange(len(found)), _all(truth.images), same_face=True)
+    assert values["missing"] == pytest.approx(2 / len(found))
+    assert values["akd"] == 0
+    gone = motion(replace(truth, found=np.zeros_like(found)), truth, np.arange(len(found)), found, same_face=True)
+    assert gone == {"missing": 1.0}
+
+
+def test_pictures_without_a_face_are_seen_as_such(observer: Observer, take: Take) -> None:
+    assert not observer(np.zeros_like(take.images), take.times, take.codes.shape[0]).found.any()
+
+
+def test_mesh_warp_moves_nearer_to_the_driver_than_a_copy(
+    dataset: Path, tmp_path: Path, copied: dict[Setting, Outcome]
+) -> None:
+    moved = _evaluated(dataset, tmp_path, ContestantConfig(kind="mesh-warp", label="mesh-warp"))
+    for setting in (Setting.FIRST, Setting.FAR):
+        ours, theirs = moved[setting].values, copied[setting].values
+        assert _known(ours, "akd") < 0.6 * _known(theirs, "akd")
+        assert _known(ours, "pose") < _known(theirs, "pose")
+    assert _known(moved[Setting.CROSS].values, "pose") < _known(copied[Setting.CROSS].values, "pose")
+    strip = read_picture(strip_path(tmp_path, moved[Setting.FIRST].name))
+    assert strip.shape == (128, 4 * 128, 3)
+
+
+def test_only_motion_is_compared_with_another_person(copied: dict[Setting, Outcome]) -> None:
+    values = copied[Setting.CROSS].values
+    assert copied[Setting.CROSS].source == BOB
+    assert {name for name, value in values.items() if value is not None} == {
+        *("expression", "jaw", "pose", "missing", "jitter")
+    }
+
+
+def test_the_sources_own_frame_is_not_compared(copied: dict[Setting, Outcome], take: Take) -> None:
+    assert copied[Setting.FIRST].source_frame == 0
+    assert copied[Setting.FIRST].frames == len(take.images) - 1
+    assert _known(copied[Setting.FIRST].values, "psnr") < PSNR_CAP
+
+
+def test_the_far_source_is_farther_from_the_driver_than_the_first(copied: dict[Setting, Outcome]) -> None:
+    assert _known(copied[Setting.FAR].values, "pose") >= _known(copied[Setting.FIRST].values, "pose")
+
+
+def test_videos_of_others_are_judged_like_a_model(dataset: Path, tmp_path: Path, take: Take) -> None:
+    folder = tmp_path / "theirs"
+    job = EvaluationJob(setting=Setting.FIRST, source=ANN, driving=ANN)
+    path = folder / f"{job.name}.mp4"
+    path.parent.mkdir(parents=True)
+    write_video(path, iter(take.images), 25, config=EncodeConfig(encoder="libx264"))
+    outcomes = _evaluated(dataset, tmp_path / "strips", ContestantConfig(kind="videos", label="theirs", path=folder))
+    assert _known(outcomes[Setting.FIRST].values, "akd") < 1.5
+    assert _known(outcomes[Setting.FIRST].values, "ssim") > 0.9
+    assert "no such video" in outcomes[Setting.FAR].fault
+
+
+def test_a_video_with_other_frames_than_the_driver_is_refused(dataset: Path, tmp_path: Path, take: Take) -> None:
+    job = EvaluationJob(setting=Setting.FIRST, source=ANN, driving=ANN)
+    path = tmp_path / f"{job.name}.mp4"
+    path.parent.mkdir(parents=True)
+    write_video(path, iter(take.images[:5]), 25, config=EncodeConfig(encoder="libx264"))
+    outcomes = _evaluated(dataset, tmp_path / "strips", ContestantConfig(kind="videos", label="theirs", path=tmp_path))
+    assert "5 frames for the driver's 8" in outcomes[Setting.FIRST].fault
+
+
+def _known(values: dict[str, float | None], name: str) -> float:
+    value = values[name]
+    assert value is not None
+    return value
+
+
+def _one(take: Take, frame: int) -> Take:
+    rows = slice(frame, frame + 1)
+    return Take(
+        times=take.times[rows],
+        images=take.images[rows],
+        codes=Codes(*(code[rows] for code in take.codes)),
+        recover=take.recover[rows],
+        vertices=take.vertices[rows],
+    )
+
+
+def _rows(seen: Seen, rows: NDArray[np.int64]) -> Seen:
+    return Seen(
+        images=seen.images[rows],
+        found=seen.found[rows],
+        landmarks=seen.landmarks[rows],
+        expression=seen.expression[rows],
+        pose=seen.pose[rows],
+    )
