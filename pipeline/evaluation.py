@@ -31,8 +31,12 @@ from pipeline.shards import FaceModelStamp, Sample
 Values = dict[str, float | None]
 
 
+NEITHER = "near 1"
+"""Which way is good of a share that should be whole: differences of such say nothing."""
+
+
 class Metric(NamedTuple):
-    """A column. better: which way is good. of: what it is, for people."""
+    """A column. better: up, down, or `NEITHER`. of: what it is, for people."""
 
     name: str
     better: str
@@ -53,7 +57,7 @@ METRICS = (
     Metric("jaw", "down", "angle between jaws in degrees, fitted anew"),
     Metric("pose", "down", "angle between heads in degrees, fitted anew"),
     Metric("missing", "down", "share of frames without a face where the driver has one"),
-    Metric("jitter", "near 1", "how much the landmarks tremble, the driver's being 1"),
+    Metric("jitter", NEITHER, "how much the landmarks tremble, the driver's being 1"),
 )
 NOT_RUN = {
     "lpips": "its weights come with no package that is used here; st_lpips stands in",

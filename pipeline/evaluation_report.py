@@ -10,10 +10,10 @@ import numpy as np
 
 from pipeline.atomic import atomic_path
 from pipeline.confidence import LEVEL, Interval
-from pipeline.evaluation import METRICS, Outcome, strip_path
+from pipeline.evaluation import METRICS, NEITHER, Outcome, strip_path
 from pipeline.evaluation_plan import Setting
 from pipeline.evaluation_results import Outcomes, gain_of, mean_of
-from pipeline.html import Html, Picture, page, paragraph, section, strip, table
+from pipeline.html import Html, Picture, charts, page, paragraph, section, strip, table
 from pipeline.pictures import read_picture
 
 REPORT, STRIPS = "report.html", "strips"
@@ -22,8 +22,8 @@ BASELINE = "copy-source"
 _PLOTTED = ("akd", "l1", "expression", "pose")
 _SHOWN_VIDEOS = 60
 _FAULTS_SHOWN = 50
-_HEIGHT, _LEFT, _TOP, _STEP = 150, 40, 16, 14
-"""Of a plot in CSS pixels; the step is from video to video."""
+_WIDTH, _HEIGHT, _LEFT, _TOP = 320, 130, 48, 16
+"""Of a plot in CSS pixels."""
 
 
 def write_report(outcomes: Outcomes, title: str, not_run: Mapping[str, str], seed: int, out: Path) -> None:
@@ -33,6 +33,7 @@ def write_report(outcomes: Outcomes, title: str, not_run: Mapping[str, str], see
 
 
 def _blocks(outcomes: Outcomes, not_run: Mapping[str, str], seed: int, out: Path) -> Iterator[Html]:
+    hues = {label: round(360 * number / len(outcomes)) for number, label in enumerate(outcomes)}
     yield paragraph(
         f"Means over videos with their {LEVEL:.0%} intervals, bootstrapped over videos. self-first: the source is the "
         "driver's own first frame. self-far: his own frame whose head is turned farthest from the driving ones. cross: "
@@ -43,7 +44,7 @@ def _blocks(outcomes: Outcomes, not_run: Mapping[str, str], seed: int, out: Path
     if BASELINE in outcomes and len(outcomes) > 1:
         yield section(f"Less {BASELINE}, video by video", *_gains(outcomes, seed))
     yield section("What the columns are", table(["column", "good", "what it is"], METRICS))
-    yield section("Every video", *_plots(outcomes))
+    yield section("Every video", _legend(hues), charts(*_plots(outcomes, hues)))
     yield from _strips(outcomes, out)
     faults = [[label, one.name, one.fault] for label, some in outcomes.items() for one in some if one.fault]
     if faults:
@@ -67,7 +68,7 @@ def _gains(outcomes: Outcomes, seed: int) -> Iterator[Html]:
     others = {label: some for label, some in outcomes.items() if label != BASELINE}
     rows = []
     for setting in Setting:
-        for metric in METRICS:
+        for metric in (metric for metric in METRICS if metric.better != NEITHER):
             gains = [gain_of(some, outcomes[BASELINE], setting, metric.name, seed) for some in others.values()]
             if any(gains):
                 rows.append([setting.value, metric.name, metric.better, *map(_said, gains)])
@@ -78,13 +79,13 @@ def _said(mean: Interval | None) -> str:
     return f"{mean.mean:.4g}  ({mean.low:.4g} to {mean.high:.4g})" if mean else ""
 
 
-def _plots(outcomes: Outcomes) -> Iterator[Html]:
-    """A plot a metric and setting, with the legend in words."""
-    hues = {label: round(360 * number / len(outcomes)) for number, label in enumerate(outcomes)}
-    legend = " ".join(
-        f'<span style="color:{_colour(hue)}">&#9679; {escape(label)}</span>' for label, hue in hues.items()
-    )
-    yield Html(f"<p>{legend}</p>")
+def _legend(hues: Mapping[str, int]) -> Html:
+    names = (f'<span style="color:{_colour(hue)}">&#9679; {escape(label)}</span>' for label, hue in hues.items())
+    return Html(f"<p>{' '.join(names)}; a column a driver, whose name shows under the pointer</p>")
+
+
+def _plots(outcomes: Outcomes, hues: Mapping[str, int]) -> Iterator[Html]:
+    """One a metric and setting."""
     for name in _PLOTTED:
         for setting in Setting:
             points = {
@@ -103,19 +104,18 @@ def _plot(caption: str, points: Mapping[str, Mapping[str, float]], hues: Mapping
     """A column a driver, a dot a contestant; the axis begins at 0."""
     drivers = sorted({driver for some in points.values() for driver in some})[:_SHOWN_VIDEOS]
     top = max(value for some in points.values() for value in some.values()) or 1.0
-    width, base = _LEFT + _STEP * (len(drivers) + 1), _TOP + _HEIGHT
+    step, base = (_WIDTH - _LEFT) / (len(drivers) + 1), _TOP + _HEIGHT
     dots = "".join(
-        f'<circle cx="{_LEFT + _STEP * (place + 1)}" cy="{base - some[driver] / top * _HEIGHT:.1f}" r="4" '
+        f'<circle cx="{_LEFT + step * (place + 1):.1f}" cy="{base - some[driver] / top * _HEIGHT:.1f}" r="4" '
         f'fill="{_colour(hues[label])}"><title>{escape(f"{driver}, {label}: {some[driver]:.4g}")}</title></circle>'
         for label, some in points.items()
         for place, driver in enumerate(drivers)
         if driver in some
     )
-    axis = f'<line class="axis" x1="{_LEFT}" y1="{base}" x2="{width}" y2="{base}"/>'
+    axis = f'<line class="axis" x1="{_LEFT}" y1="{base}" x2="{_WIDTH}" y2="{base}"/>'
     scale = f'<text x="0" y="{_TOP + 6}">{top:.3g}</text><text x="0" y="{base}">0</text>'
-    svg = f'<svg width="{width}" height="{base + 8}" role="img">{axis}{scale}{dots}</svg>'
-    said = f"{caption}: a column a driver, in the order of their names, from {drivers[0]} to {drivers[-1]}"
-    return Html(f"<figure>{svg}<figcaption>{escape(said)}</figcaption></figure>")
+    svg = f'<svg width="{_WIDTH}" height="{base + 8}" role="img">{axis}{scale}{dots}</svg>'
+    return Html(f"<figure>{svg}<figcaption>{escape(caption)}: {len(drivers)} drivers by name</figcaption></figure>")
 
 
 def _colour(hue: int) -> str:
