@@ -59,7 +59,7 @@ def named_contestant(name: str, jobs: Iterable[EvaluationJob], model: ModelConfi
     """
     if name in ("copy-source", "mesh-warp"):
         return ContestantConfig(kind=name, label=name)  # type: ignore[arg-type]
-    path = Path(name)
+    path = Path(name).absolute()
     if path.is_file():
         digest = digest_of(path)
         label = f"{path.stem} ({digest[:8]})"
@@ -69,7 +69,7 @@ def named_contestant(name: str, jobs: Iterable[EvaluationJob], model: ModelConfi
         if not videos:
             raise PipelineError(f"{name}: no result video in it; jobs.csv of the output names them")
         digest = hashlib.sha256("".join(digest_of(video) for video in videos).encode()).hexdigest()
-        return ContestantConfig(kind="videos", label=path.resolve().name, path=path, digest=digest)
+        return ContestantConfig(kind="videos", label=path.name, path=path, digest=digest)
     raise PipelineError(f"{name}: no such file or folder, and neither copy-source nor mesh-warp")
 
 
