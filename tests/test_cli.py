@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from pipeline.ledger import Status, read_ledger
 
 
 class Outcome(NamedTuple):
+    """err: without the line on which commands that fit say how."""
+
     code: int
     out: str
     err: str
@@ -31,7 +34,8 @@ def gdpw_pipe(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
         monkeypatch.setattr(sys, "argv", ["gdpw-pipe", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             jobs.cli.main()
-        return Outcome(int(end.value.code or 0), *capfd.readouterr())
+        out, err = capfd.readouterr()
+        return Outcome(int(end.value.code or 0), out, re.sub(r"\Afitter: .*\n", "", err))
 
     return call
 
@@ -143,7 +147,7 @@ def test_a_portrait_without_a_face(gdpw_pipe: Any, faceless: Path, tmp_path: Pat
 
 
 def test_a_portrait_that_is_no_picture(gdpw_pipe: Any, garbage: Path, faceless: Path, tmp_path: Path) -> None:
-    assert_one_line(gdpw_pipe("reenact", garbage, faceless, tmp_path / "out.mp4"), 1, garbage, "not a picture")
+    assert_one_line(gdpw_pipe("reenact", garbage, faceless, tmp_path / "out.mp4"), 1, garbage, "name its moment")
 
 
 def test_a_driver_without_a_face(gdpw_pipe: Any, astronaut: Path, faceless: Path, tmp_path: Path) -> None:
