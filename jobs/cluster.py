@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipeline.errors import PipelineError
+
+_PATIENCE = 10.0
+"""Seconds for a running cluster to answer."""
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -25,8 +30,10 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int
     address: of a cluster that runs ("auto", "ray://..."); None starts Ray on this machine and stops it afterwards.
     cpus: how many that may use; None for all that this process may run on. Within a Ray that this process is connected
     to already, that one is used and left alone.
-    Ray's own messages stay in its log files.
+    Ray's own messages stay in its log files. Raises PipelineError where no cluster runs at the address.
     """
+    if address:
+        _refuse_silence(address)
     os.environ |= _QUIET
     import ray
 
@@ -48,6 +55,17 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int
     finally:
         if own:
             ray.shutdown()
+
+
+def _refuse_silence(address: str) -> None:
+    """Raise PipelineError where nobody listens: Ray itself would wait for minutes, and then end this process."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isdigit()):
+        return  # such as auto, where Ray looks for itself
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+    except OSError as error:
+        raise PipelineError(f"no Ray cluster at {address} (--address): {error}") from error
 
 
 @contextmanager
