@@ -27,7 +27,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM
 def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int]:
     """Ray for the length of the block; gives the number of its CPUs, at least 1.
 
-    address: of a cluster that runs ("auto", "ray://..."); None starts Ray on this machine and stops it afterwards.
+    address: of a cluster that runs ("auto", "HOST:6379"); None starts Ray on this machine and stops it afterwards.
     cpus: how many that may use; None for all that this process may run on. Within a Ray that this process is connected
     to already, that one is used and left alone.
     Ray's own messages stay in its log files. Raises PipelineError where no cluster runs at the address.

@@ -43,7 +43,7 @@ from jobs.options import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, debug_option,
     help="What draws the mesh for a checkpoint; nvdiffrast needs an NVIDIA GPU and is for non-commercial use.",
 )
 @click.option("--retry", type=click.Choice(["failed"]), help="Try jobs again that failed before.")
-@click.option("--address", help="A Ray cluster that runs (auto, ray://HOST:PORT).  [default: this machine alone]")
+@click.option("--address", help="A Ray cluster that runs (auto, HOST:6379).  [default: this machine alone]")
 @click.option("--cpus", type=click.IntRange(min=1), help="CPUs of this machine to use.  [default: all]")
 @fit_options(smooth=False)
 @debug_option

@@ -93,7 +93,7 @@ class _Arrays(click.ParamType):
 )
 @click.option("--shard-size", type=_Bytes(), default="1G", show_default=True, help="Bytes from which a shard is full.")
 @click.option("--workers", type=click.IntRange(min=1), help="Of each stage; any number gives the same shards.  [cores]")
-@click.option("--address", help="A Ray cluster that runs, such as auto or ray://HOST:10001.  [default: this machine]")
+@click.option("--address", help="A Ray cluster that runs, such as auto or HOST:6379.  [default: this machine]")
 @click.option("--decode-timeout", type=float, default=60, show_default=True, help="Seconds until a decoder hangs.")
 @click.option("--max-failed", type=click.IntRange(min=0), help="Stop after more failed inputs than this.")
 @click.option("--retry", type=click.Choice(["failed"]), help="Do again what failed in a former run.")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Delete former results in OUT and begin anew.")
 @click.option("--dry-run", is_flag=True, help="Say how much work it is, and write nothing.")
 @click.option("--max-failed", type=click.IntRange(min=0), help="Stop when more jobs than that failed.")
-@click.option("--address", help="A Ray cluster that runs (auto, ray://HOST:PORT).  [default: this machine alone]")
+@click.option("--address", help="A Ray cluster that runs (auto, HOST:6379).  [default: this machine alone]")
 @click.option("--cpus", type=click.IntRange(min=1), help="CPUs of this machine to use.  [default: all]")
 @animation_options
 @debug_option
