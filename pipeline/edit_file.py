@@ -20,13 +20,10 @@ import torch
 from numpy.typing import NDArray
 
 from fit_deca.codes import CODE_SIZES, Codes
-from fit_deca.flame import Flame
 from pipeline.atomic import atomic_path
 from pipeline.dataset import refuse_mix
 from pipeline.errors import PipelineError
 from pipeline.performance import Performance
-from pipeline.render import Take, retarget
-from pipeline.shaded import draw_shaded
 from pipeline.shards import FaceModelStamp
 
 SUFFIX = ".npz"
@@ -63,21 +60,6 @@ def read_performance(path: Path, face_model: FaceModelStamp) -> Performance:
     refuse_mix(path, FaceModelStamp(name=name, hash=hash_), face_model)
     return Performance(
         times=times, codes=Codes.from_flat(torch.from_numpy(codes)), recover=recover, size=size, face_model=face_model
-    )
-
-
-def perform(performance: Performance, flame: Flame) -> Take:
-    """The take that drives: its pictures show the mesh, shaded."""
-    codes = Codes(*(code.to(flame.v_template.device) for code in performance.codes))
-    size = performance.size
-    vertices = retarget(flame, codes, codes, torch.from_numpy(performance.recover))
-    images = [draw_shaded(some, flame.faces, size, size) for some in vertices.split(16)]
-    return Take(
-        times=performance.times,
-        images=np.concatenate(images),
-        codes=performance.codes,
-        recover=performance.recover,
-        vertices=vertices.cpu().numpy(),
     )
 
 

@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toy_flame import toy_model
 
 from fit_deca.codes import CODE_SIZES, Codes
-from fit_deca.flame import Flame
-from pipeline.edit_file import perform, read_performance, write_performance
+from pipeline.edit_file import read_performance, write_performance
 from pipeline.errors import PipelineError
 from pipeline.performance import Performance
-from pipeline.render import retarget
 from pipeline.shards import FaceModelStamp
 
 HEAD = FaceModelStamp(name="head", hash="a" * 64)
@@ -94,13 +91,3 @@ def test_a_part_of_the_file_is_refused(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:-100])
     with pytest.raises(PipelineError, match="not a file of codes"):
         read_performance(saved, HEAD)
-
-
-def test_a_performance_drives_with_its_own_mesh(performance: Performance) -> None:
-    flame = Flame(toy_model())
-    take = perform(performance, flame)
-    expected = retarget(flame, performance.codes, performance.codes, torch.from_numpy(performance.recover))
-    np.testing.assert_array_equal(take.vertices, expected.numpy())
-    assert take.images.shape == (3, SIZE, SIZE, 3)
-    assert take.images.dtype == np.uint8
-    np.testing.assert_array_equal(take.times, performance.times)
