@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.closing import Closing
 from pipeline.faces import FaceFollower, Sight
 from pipeline.landmarker import Face
 
@@ -23,7 +24,7 @@ class Seen(NamedTuple):
     sight: Sight
 
 
-class Crowd:
+class Crowd(Closing):
     """Up to `most` people's faces, picture after picture, nobody twice.
 
     Each has a `FaceFollower` with this patience; the first takes the largest face, the next the largest that is left.

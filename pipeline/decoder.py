@@ -13,12 +13,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from multiprocessing import Pipe
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.closing import Closing
 from pipeline.errors import InputError, Reason
 from pipeline.records import Clip, Frame
 
@@ -36,7 +36,7 @@ class Stored(NamedTuple):
     offset: int
 
 
-class Decoder:
+class Decoder(Closing):
     """Reads clips as `read_clip` does. Close it, or use it in a `with` statement: it holds a process.
 
     timeout: seconds in which the next pictures must come.
@@ -80,14 +80,6 @@ class Decoder:
         if self._process:
             self._process.kill()
             self._process = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Process:

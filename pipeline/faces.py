@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import count
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.closing import Closing
 from pipeline.landmarker import Face, FaceLandmarker
 
 _WINDOW = 2.2
@@ -121,7 +121,7 @@ class Sight(NamedTuple):
         return cls(face, values / max(float(np.linalg.norm(values)), 1e-6))
 
 
-class FaceFinder:
+class FaceFinder(Closing):
     """Every face in a picture, whatever was in the pictures before.
 
     The detector of the landmark model sees faces from about a sixth of the picture upwards, so smaller ones are looked
@@ -170,7 +170,7 @@ def _distinct(faces: list[Face]) -> list[Face]:
     return distinct
 
 
-class FaceFollower:
+class FaceFollower(Closing):
     """One person's face, picture after picture.
 
     The face is landmarked in video mode inside a square around it that stays where it is until the face nears its rim:
@@ -298,11 +298,3 @@ class FaceFollower:
     def close(self) -> None:
         for part in (self._finder, self._strict, self._landmarker):
             part.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

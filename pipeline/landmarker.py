@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
+from weakref import finalize
 
 import mediapipe
 import numpy as np
@@ -16,6 +16,7 @@ from mediapipe.tasks.python.components.containers.landmark import NormalizedLand
 from numpy.typing import NDArray
 
 from pipeline.assets import face_landmarker_file
+from pipeline.closing import Closing
 
 _BLANK = np.zeros((64, 64, 3), np.uint8)
 _STEP_MS = 1_000_000
@@ -54,14 +55,15 @@ class Face(NamedTuple):
         return float(np.degrees(np.arctan2(y, x)))
 
 
-class FaceLandmarker:
+class FaceLandmarker(Closing):
     """The landmark model, for single pictures or, with `video`, for pictures that follow one another.
 
     In video mode MediaPipe looks for a face only where it has none and then follows it. It would also smooth the
     points over time, which costs 0.2 to 1 frame of delay; here pictures are told to be so far apart in time that the
     smoothing does nothing, and points are those of their own picture.
     The same pictures give the same points. faces: the most it looks for. confidence: what the detector must give (0..1)
-    for a face to count. Close it, or use it in a `with` statement: it holds threads.
+    for a face to count. Close it, or use it in a `with` statement: it holds threads. One that is forgotten is closed
+    in time: MediaPipe closes itself as garbage, too, but may then wait for ever for a thread that was garbage as well.
     """
 
     def __init__(self, *, video: bool = False, faces: int = 1, confidence: float = 0.5) -> None:
@@ -76,6 +78,8 @@ class FaceLandmarker:
         self._clock_ms = 0
         with _quiet_stderr():
             self._landmarker = vision.FaceLandmarker.create_from_options(options)
+            self._close = finalize(self, self._landmarker.close)
+            self._close.atexit = False  # by then its threads have ended
             self(_BLANK)
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
@@ -98,15 +102,7 @@ class FaceLandmarker:
         self(_BLANK)
 
     def close(self) -> None:
-        self._landmarker.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        self._close()
 
 
 def _coordinates(points: list[NormalizedLandmark]) -> NDArray[np.float32]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.closing import Closing
 from pipeline.crop import Window, crop_track, sixty_eight
 from pipeline.errors import InputError
 from pipeline.fit import FitConfig, FitTrack
@@ -44,8 +44,8 @@ class Seen:
         return sixty_eight(self.landmarks)
 
 
-class Observer:
-    """Looks at pictures. Close it, or use it in a `with` statement: a landmarker that is only forgotten may hang."""
+class Observer(Closing):
+    """Looks at pictures. Close it, or use it in a `with` statement: it holds threads."""
 
     def __init__(self, fit: FitConfig) -> None:
         self.fit_track = FitTrack(fit)
@@ -80,12 +80,6 @@ class Observer:
 
     def close(self) -> None:
         self._tracks.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _nothing(images: NDArray[np.uint8]) -> Seen:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Literal, NamedTuple, Self, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cast import Cast, named_by_rank
 from pipeline.clips import Reader, read_clip
+from pipeline.closing import Closing
 from pipeline.crowd import Crowd, Seen
 from pipeline.errors import InputError, Reason
 from pipeline.face_alignment import AlignTrack
@@ -89,7 +89,7 @@ def find_tracks(clip: Clip, config: TrackConfig | None = None) -> list[Track]:
         return stage(clip).tracks
 
 
-class FindTracks:
+class FindTracks(Closing):
     """Clip -> its tracks.
 
     Who is followed says `TrackConfig.faces`. A track ends at a scene change, where its person is gone for longer than
@@ -227,14 +227,6 @@ class FindTracks:
 
     def close(self) -> None:
         self._crowd.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def track_picture(image: NDArray[np.uint8], path: str = "picture", config: TrackConfig | None = None) -> Track:
