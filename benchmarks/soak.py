@@ -1,0 +1,356 @@
+"""An hour of work in one process: does memory grow, is a process or a file left?
+
+    python benchmarks/soak.py CLIPS OUT [--minutes 60] [--cpus 1] [--scratch /tmp]
+
+CLIPS: a folder of videos with a face. One driver process, which lives all the time, calls the jobs' own functions. For
+half of the time it goes through cycles: preprocess into a new folder, the same again (nothing to do), render with
+mesh-warp, the same again, status; each starts and stops a Ray of its own. Then one preprocess lasts for a third of the
+time and one render for a sixth, so that workers live long; both are interrupted, as Ctrl-C does it.
+
+Every few seconds the memory of all processes below this one is read (PSS: what is shared counts by their share),
+and their open files; after each cycle, when only the driver should be left, its own memory, its open files and threads,
+what lies in the scratch folder and in /dev/shm, and whether the outputs hold the same files as in the first cycle.
+Linux only. Writes OUT/samples.jsonl, prints a verdict, and exits with 1 on a leak.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scipy.stats import theilslopes
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.processes import Process, adopt_orphans, below
+from jobs.preprocess import PreprocessConfig
+from jobs.preprocess import run as preprocess
+from jobs.render import RenderRunConfig
+from jobs.render import run as render
+from jobs.status import run as status
+from pipeline.crop import CropConfig
+from pipeline.fit import FitConfig
+from pipeline.media import find_media
+from pipeline.parts import ReadConfig
+from pipeline.records import Kind
+from pipeline.render_plan import RenderPlan, dataset_jobs
+from pipeline.render_stages import RenderConfig
+
+EVERY = 5.0
+"""Seconds from one reading to the next."""
+PATIENCE = 60.0
+"""Seconds that processes have to end after a run, on a machine that is busy with other work."""
+SHORT = 8
+"""Frames that are read of a clip."""
+PER_CYCLE = 4
+"""Clips of a cycle."""
+LONG = 3000
+"""Clips and jobs of the long runs: more than they come to."""
+WARM_UP = 2
+"""Cycles that do not count: libraries load and caches fill."""
+MOST = {"MB": 30.0, "": 20.0}
+"""Growth an hour that is taken for noise: of memory, and of counts."""
+
+Sample = dict[str, Any]
+
+
+class Trend(NamedTuple):
+    """How fast a series grows an hour (Theil-Sen: median of the slopes of all pairs), with its 95 % interval."""
+
+    what: str
+    unit: str
+    points: int
+    slope: float
+    low: float
+    high: float
+
+    @property
+    def leaks(self) -> bool:
+        """Whether it surely grows, and by more than noise."""
+        return self.low > 0 and self.slope > MOST[self.unit]
+
+    def __str__(self) -> str:
+        unit = f"{self.unit or 'of them'}/hour"
+        interval = f"{self.slope:+8.1f} {unit} ({self.low:+.1f} to {self.high:+.1f}, {self.points} points)"
+        return f"{self.what:34} {interval}{'  LEAKS' if self.leaks else ''}"
+
+
+def trend(what: str, unit: str, times: Sequence[float], values: Sequence[float]) -> Trend:
+    """times: seconds. Fewer than three points say nothing: a slope of 0 between infinities."""
+    if len(times) < 3:
+        return Trend(what, unit, len(times), 0.0, -float("inf"), float("inf"))
+    slope, _, low, high = theilslopes(values, [seconds / 3600 for seconds in times])
+    return Trend(what, unit, len(times), float(slope), float(low), float(high))
+
+
+def trends(samples: list[Sample]) -> list[Trend]:
+    """Of the driver between cycles, of all processes within them, and in the long runs without their first third."""
+    rests = [sample for sample in samples if sample["phase"] == "rest"][WARM_UP:]
+    times = [sample["time"] for sample in rests]
+    found = [
+        trend("driver between cycles", "MB", times, [sample["driver"] / 1e6 for sample in rests]),
+        trend("its open files", "", times, [sample["files"] for sample in rests]),
+        trend("its threads", "", times, [sample["threads"] for sample in rests]),
+        trend("its children not waited for", "", times, [sample["zombies"] for sample in rests]),
+    ]
+    peaks: dict[int, Sample] = {}
+    for sample in samples:
+        if sample["phase"] == "cycle" and sample["cycle"] >= WARM_UP:
+            former = peaks.setdefault(sample["cycle"], sample)
+            peaks[sample["cycle"]] = max(former, sample, key=lambda one: one["tree"])
+    times, sizes = [peak["time"] for peak in peaks.values()], [peak["tree"] / 1e6 for peak in peaks.values()]
+    found.append(trend("all processes, peak of a cycle", "MB", times, sizes))
+    for phase in ("long preprocess", "long render"):
+        run = [sample for sample in samples if sample["phase"] == phase]
+        run = run[len(run) // 3 :]
+        times = [sample["time"] for sample in run]
+        found.append(trend(f"all processes, {phase}", "MB", times, [sample["tree"] / 1e6 for sample in run]))
+        found.append(trend(f"driver, {phase}", "MB", times, [sample["driver"] / 1e6 for sample in run]))
+        found.append(trend(f"open files, {phase}", "", times, [sample["files"] for sample in run]))
+    return found
+
+
+def left_behind(samples: list[Sample]) -> list[str]:
+    """What was there after a cycle that should not be, a line each."""
+    rests = [sample for sample in samples if "left" in sample]
+    lines = []
+    for rest in rests:
+        for kind in ("processes", "scratch", "shared"):
+            lines += [f"cycle {rest['cycle']}: {kind}: {name}" for name in rest["left"][kind]]
+        if rest["phase"] == "rest" and rest["outputs"] != rests[0]["outputs"]:
+            other = sorted(set(rest["outputs"]) ^ set(rests[0]["outputs"]))
+            lines.append(f"cycle {rest['cycle']}: outputs differ from the first: {', '.join(other[:5])}")
+    return lines
+
+
+def verdict(samples: list[Sample]) -> tuple[str, bool]:
+    """Lines for people, and whether nothing leaks."""
+    found, left = trends(samples), left_behind(samples)
+    cycles = sum("left" in sample for sample in samples)
+    tops = {phase: max((s["tree"] for s in samples if s["phase"] == phase), default=0) for phase in _PHASES}
+    lines = [*map(str, found)]
+    lines += [f"most memory of all processes, {phase}: {top / 1e6:,.0f} MB" for phase, top in tops.items()]
+    lines += [f"left after {cycles} cycles and long runs: {'; '.join(left[:20]) if left else 'no process, no file'}"]
+    return "\n".join(lines), not left and not any(one.leaks for one in found)
+
+
+_PHASES = ("cycle", "long preprocess", "long render")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What the driver does. scratch: where its outputs lie, one folder for each purpose."""
+
+    clips: list[Path]
+    scratch: Path
+    seconds: float
+    cpus: int
+
+
+def drive(connection: Connection, work: Work) -> None:
+    """The driver: says which phase begins, and waits for a word before it goes on."""
+
+    def say(phase: str, **more: Any) -> None:
+        connection.send({"phase": phase, **more})
+        connection.recv()
+
+    few = _linked(work.clips[:PER_CYCLE], PER_CYCLE, work.scratch / "few")
+    dataset, videos = work.scratch / "dataset", work.scratch / "videos"
+    start, cycle = time.monotonic(), 0
+    while time.monotonic() - start < work.seconds / 2:
+        say("cycle", cycle=cycle)
+        for _ in range(2):
+            _preprocess(few, dataset, work.cpus)
+        for _ in range(2):
+            _render(dataset, PER_CYCLE, videos, work.cpus)
+        for out in (dataset, videos):
+            if "nothing" not in (said := status(out)):
+                raise RuntimeError(said)
+        outputs = [str(path.relative_to(work.scratch)) for out in (dataset, videos) for path in out.rglob("*")]
+        shutil.rmtree(videos)
+        say("rest", cycle=cycle, outputs=sorted(outputs))
+        shutil.rmtree(dataset)
+        cycle += 1
+    _preprocess(few, dataset, work.cpus)
+    say("long render")
+    with _interrupted(work.seconds / 6):
+        _render(dataset, LONG, videos, work.cpus)
+    say("after", cycle=cycle)
+    many = _linked(work.clips, LONG, work.scratch / "many")
+    say("long preprocess")
+    with _interrupted(work.seconds / 3):
+        _preprocess(many, work.scratch / "large", work.cpus)
+    say("after", cycle=cycle + 1)
+    say("end")
+
+
+@contextmanager
+def _interrupted(seconds: float) -> Iterator[None]:
+    """Ctrl-C after so long."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    with suppress(KeyboardInterrupt):
+        yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _linked(clips: list[Path], count: int, folder: Path) -> Path:
+    """A folder of so many links to the clips in turn."""
+    folder.mkdir()
+    for number in range(count):
+        clip = clips[number % len(clips)]
+        (folder / f"{number:06d}{clip.suffix}").symlink_to(clip)
+    return folder
+
+
+def _preprocess(clips: Path, out: Path, cpus: int) -> None:
+    config = PreprocessConfig(
+        input=clips,
+        out=out,
+        read=ReadConfig(max_frames=SHORT),
+        crop=CropConfig(size=128),
+        fit=FitConfig(fitter="landmarks").settled(),
+        workers=cpus,
+    )
+    preprocess(config)
+
+
+def _render(dataset: Path, count: int, out: Path, cpus: int) -> None:
+    """So many jobs: the dataset's tracks in turn, each driven by itself or by another."""
+    tracks = dataset_jobs(dataset).jobs
+    jobs = []
+    for number in range(count):
+        source, driving = tracks[number % len(tracks)], tracks[number // len(tracks) % len(tracks)]
+        jobs.append(replace(source, driving=driving.driving, output=f"{number}.mp4"))
+    config = RenderConfig(crop=CropConfig(size=128), fit=FitConfig(fitter="landmarks").settled())
+    render(RenderRunConfig(out=out, plan=RenderPlan(jobs, []), render=config, cpus=cpus))
+
+
+class Watch:
+    """Reads what is below this process."""
+
+    def __init__(self, scratch: Path, driver: int) -> None:
+        self._scratch, self._driver = scratch, driver
+        self._before = {process.pid for process in below(os.getpid())} - {driver}
+        self._shared: set[str] = set()
+
+    def sample(self, phase: str, **more: Any) -> Sample:
+        processes = [process for process in below(os.getpid()) if process.pid not in self._before]
+        files = [name for process in processes for name in process.files]
+        self._shared.update(name for name in files if name.startswith("/dev/shm/"))
+        kinds: dict[str, int] = {}
+        for process in processes:
+            kinds[_kind(process)] = kinds.get(_kind(process), 0) + process.pss
+        ray = [path for path in (self._scratch / "ray").rglob("*") if path.is_file()]
+        (driver,) = (process for process in processes if process.pid == self._driver)
+        return {
+            "time": time.time(),
+            "phase": phase,
+            **more,
+            "tree": sum(process.pss for process in processes),
+            "driver": driver.uss,
+            "threads": driver.threads,
+            "files": len(driver.files) if phase == "rest" else len(files),
+            "processes": len(processes),
+            "zombies": sum(process.zombie and process.parent == self._driver for process in processes),
+            "kinds": kinds,
+            "ray_files": len(ray),
+            "ray_bytes": sum(path.stat().st_size for path in ray if path.exists()),
+        }
+
+    def left(self) -> dict[str, list[str]]:
+        """Processes beside the driver, files in the scratch folder, and in /dev/shm such as our processes had open."""
+        until = time.monotonic() + PATIENCE
+        while (processes := self._strangers()) and time.monotonic() < until:
+            time.sleep(0.5)
+        return {
+            "processes": [process.name for process in processes],
+            "scratch": sorted(map(str, (self._scratch / "tmp").iterdir())),
+            "shared": sorted(name for name in self._shared if Path(name).exists()),
+        }
+
+    def _strangers(self) -> list[Process]:
+        """Neither the driver nor there before, nor ended."""
+        known = {*self._before, self._driver}
+        return [process for process in below(os.getpid()) if process.pid not in known and not process.zombie]
+
+
+def _kind(process: Process) -> str:
+    for mark in ("decoder_process", "gcs_server", "raylet/raylet", "multiprocessing.spawn"):
+        if mark in process.name:
+            return mark
+    return process.name.split("(")[0].split(".")[0] if process.name.startswith("ray::") else process.name[:40]
+
+
+def soak(clips: list[Path], scratch: Path, seconds: float, cpus: int) -> Iterator[Sample]:
+    """All samples of the time."""
+    for name, variable in (("tmp", "TMPDIR"), ("ray", "RAY_TMPDIR")):
+        (scratch / name).mkdir()
+        os.environ[variable] = str(scratch / name)
+    adopt_orphans()
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    driver = context.Process(
+        target=drive, args=(theirs, Work(clips=clips, scratch=scratch, seconds=seconds, cpus=cpus))
+    )
+    driver.start()
+    theirs.close()
+    assert driver.pid is not None
+    watch = Watch(scratch, driver.pid)
+    phase: Sample = {"phase": "start"}
+    while True:
+        if ours.poll(EVERY):
+            phase = ours.recv()
+            if phase["phase"] in ("rest", "after"):
+                begun, left = time.monotonic(), watch.left()
+                yield {**watch.sample(**phase), "left": left, "waited": time.monotonic() - begun}
+            ours.send("go on")
+            if phase["phase"] == "end":
+                break
+        else:
+            yield watch.sample(**phase)
+    driver.join()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--scratch", type=Path, default=Path("/tmp"), help="Ray needs a short path.")
+    options = parser.parse_args()
+    clips = sorted((options.clips / place).resolve() for place, kind in find_media(options.clips) if kind == Kind.VIDEO)
+    options.out.mkdir(parents=True)
+    samples = []
+    with (
+        tempfile.TemporaryDirectory(prefix="soak", dir=options.scratch) as scratch,
+        (options.out / "samples.jsonl").open("w") as file,
+    ):
+        for sample in soak(clips, Path(scratch), options.minutes * 60, options.cpus):
+            samples.append(sample)
+            print(json.dumps(sample), file=file, flush=True)
+    text, flat = verdict(samples)
+    print(text)
+    sys.exit(0 if flat else 1)
+
+
+if __name__ == "__main__":
+    main()
