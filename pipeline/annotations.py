@@ -21,6 +21,7 @@ from pipeline.errors import Fault, PipelineError, Reason
 from pipeline.layouts import SPLITS, known_names
 from pipeline.media import suffix_of
 from pipeline.records import Boxes, Span
+from pipeline.storage import locate, tree
 from pipeline.tables import read_headings, read_table
 
 METADATA_COLUMNS = ("video_id", "start", "end", "bbox", "fps", "width", "height", "partition", "person_id")
@@ -80,9 +81,9 @@ def is_annotation(path: str | Path) -> bool:
 
 def read_annotations(path: str | Path) -> Annotations:
     """A `vox-metadata.csv`, one text file, or a folder of them. Raises PipelineError where none of these is there."""
-    path = Path(path)
+    path = locate(path)
     if path.is_dir():
-        texts = sorted(path.rglob("*.txt"))
+        texts = sorted(file for file in tree(path) if file.suffix == ".txt")
         if not texts:
             raise PipelineError(f"{path}: no annotation (*.txt) in this folder")
         return read_texts(texts)
@@ -237,7 +238,7 @@ def read_text(path: str | Path) -> tuple[Annotation | None, list[Fault]]:
         faults.append(Fault(path=str(path), line=line, reason=Reason.BAD_ANNOTATION, problem=problem))
 
     try:
-        lines = Path(path).read_text("utf-8-sig", "replace").split("\n")
+        lines = locate(path).read_text("utf-8-sig", "replace").split("\n")
     except OSError as error:
         leave_out(None, f"cannot be read ({error.strerror})")
         return None, faults
@@ -290,7 +291,7 @@ def _utterance(path: str | Path, identity: str, video: str, rows: list[_TextRow]
     return Annotation(
         identity=identity,
         video=video,
-        clip=Path(path).stem,
+        clip=locate(path).stem,
         split=names.split if names else None,
         span=Span.of_frames(rows[0].frame, rows[-1].frame + 1, _TXT_FPS),
         boxes=Boxes(

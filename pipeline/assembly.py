@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from pipeline.ledger import ManifestRow
@@ -17,6 +16,7 @@ from pipeline.parts import PARTS, TrackPart
 from pipeline.pieces import Pieces
 from pipeline.plan import ClipResult, Plan
 from pipeline.shards import join_parts
+from pipeline.storage import remove, remove_tree
 
 RUN = "run now"
 """Key of the piece that says what the present run has to do."""
@@ -82,7 +82,7 @@ class Assembly:
         self.advance()
         if self._open:
             self._seal()
-        _remove(self._pieces.out / PARTS)
+        remove_tree(self._pieces.out / PARTS)
 
     def manifest(self) -> Iterator[ManifestRow]:
         """The rows of all shards written, in their order."""
@@ -103,8 +103,7 @@ class Assembly:
         files = [self._pieces.out / PARTS / self._pieces.read(key)["parts"][part][0] for key, part in parts]
         join_parts(self._pieces.out / _shard_name(number), files)
         self._pieces.write(_shard_key(number), parts)
-        for file in files:
-            file.unlink(missing_ok=True)
+        remove(files)
         self._shards.append(parts)
         self._open, self._filled = [], 0
 
@@ -115,11 +114,3 @@ def _shard_key(number: int) -> str:
 
 def _shard_name(number: int) -> str:
     return f"shard-{number:06d}.tar"
-
-
-def _remove(folder: Path) -> None:
-    """A folder of folders of files."""
-    if folder.is_dir():
-        for path in sorted(folder.rglob("*"), reverse=True):
-            path.unlink() if path.is_file() else path.rmdir()
-        folder.rmdir()

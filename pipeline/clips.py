@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from pipeline.gdpw_folder import PICTURE_SUFFIX
 from pipeline.media import PICTURE_SUFFIXES, suffix_of
 from pipeline.pictures import read_picture
 from pipeline.records import Boxes, Clip, Frame, Kind, Span
+from pipeline.storage import locate
 from pipeline.video import frame_times, read_frames
 
 FOLDER_FPS = 25
@@ -108,7 +108,7 @@ def _read_pictures(pictures: list[_Picture]) -> Iterator[Frame]:
 def _pictures_of(clip: Clip) -> list[_Picture]:
     """The pictures of a still or a folder. Raises InputError if there is none."""
     if clip.kind == Kind.PICTURE:
-        return [(0, Path(clip.path))]
+        return [(0, locate(clip.path))]
     pictures = _pictures_in(clip.path)
     return _by_number(pictures) if clip.kind == Kind.GDPW_FOLDER else list(enumerate(pictures))
 
@@ -116,13 +116,14 @@ def _pictures_of(clip: Clip) -> list[_Picture]:
 def _pictures_in(folder: str) -> list[Path]:
     """In order of their names, in which 2 comes before 10. Raises InputError if there is none."""
     try:
-        names = [name for name in os.listdir(folder) if suffix_of(name) in PICTURE_SUFFIXES and name[0] != "."]
+        files = [
+            file for file in locate(folder).iterdir() if suffix_of(file) in PICTURE_SUFFIXES and file.name[0] != "."
+        ]
     except OSError as error:
-        raise InputError(Reason.UNREADABLE, f"{folder}: cannot be read ({error.strerror})") from None
-    if not names:
+        raise InputError(Reason.UNREADABLE, f"{folder}: cannot be read ({error.strerror or error})") from None
+    if not files:
         raise InputError(Reason.UNREADABLE, f"{folder}: no picture in this folder")
-    names.sort(key=lambda name: (re.sub(r"\d+", lambda digits: digits[0].zfill(20), name), name))
-    return [Path(folder, name) for name in names]
+    return sorted(files, key=lambda file: (re.sub(r"\d+", lambda digits: digits[0].zfill(20), file.name), file.name))
 
 
 def _by_number(pictures: list[Path]) -> list[_Picture]:

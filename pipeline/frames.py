@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.shards import FaceModelStamp
+from pipeline.storage import read_range
 from pipeline.track_index import TAR_BLOCK
 
 _NPY_HEADER_AT = 10
@@ -92,16 +93,6 @@ def read_frame(shard: Path, start: int, stop: int, prefix: str) -> StoredFrame:
         place = f"bytes {start} to {stop}, of the track {prefix}"
         raise PipelineError(f"{shard}: no usable sample in {place} ({error}); run preprocess again") from error
     return frame
-
-
-def read_range(path: Path, start: int, stop: int) -> bytes:
-    """Bytes start to stop - 1 of a file. Raises OSError where it cannot be read, ValueError where it ends before."""
-    with path.open("rb", buffering=0) as file:
-        file.seek(start)
-        data = file.read(stop - start)
-    if len(data) < stop - start:
-        raise ValueError(f"the file ends {stop - start - len(data)} bytes too early")
-    return data
 
 
 def parse_frame(sample: bytes, shard: str) -> StoredFrame:

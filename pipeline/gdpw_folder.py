@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.atomic import atomic_path
 from pipeline.errors import PipelineError
+from pipeline.storage import locate
 
 PICTURE_SUFFIX = "_img.jpg"
 VERTICES_SUFFIX = "_posed_vertx.lz4"
@@ -32,7 +33,7 @@ _LZ4_LARGEST_RATIO = 255
 
 def vertices_path(picture: str | Path) -> Path:
     """The mesh's file beside `<stem>_img.jpg`. Raises PipelineError for a picture of another name."""
-    picture = Path(picture)
+    picture = locate(picture)
     if not picture.name.endswith(PICTURE_SUFFIX):
         raise PipelineError(f"{picture}: a picture of a training folder is named *{PICTURE_SUFFIX}")
     return picture.with_name(picture.name.removesuffix(PICTURE_SUFFIX) + VERTICES_SUFFIX)
@@ -70,7 +71,7 @@ def read_vertices(path: str | Path) -> NDArray[np.float32]:
     Raises PipelineError, naming the file, if it cannot be read or holds anything but one mesh of finite numbers.
     """
     try:
-        return decode_vertices(Path(path).read_bytes())
+        return decode_vertices(locate(path).read_bytes())
     except OSError as error:
         raise PipelineError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:

@@ -15,6 +15,7 @@ from pipeline.errors import Fault, InputError, Reason
 from pipeline.layouts import SPLITS, Layout, Names, known_names, plain_names
 from pipeline.media import kind_of
 from pipeline.records import Clip, Span
+from pipeline.storage import join, locate
 from pipeline.tables import ROW_SUFFIXES, read_rows
 
 LIST_SUFFIXES = ROW_SUFFIXES
@@ -37,7 +38,7 @@ def read_list(path: str | Path, layout: Layout = "auto") -> Listed:
     Rows that repeat one before are merged; of rows that name one clip and differ, the first holds.
     Raises PipelineError if the list cannot be read or has no column `path`.
     """
-    path = Path(path)
+    path = locate(path)
     faults: list[Fault] = []
     first: dict[tuple[str, str, str], tuple[int, Clip]] = {}
     repeated = 0
@@ -61,7 +62,7 @@ def _clip(folder: Path, cells: dict[str, str], layout: Layout) -> Clip:
     """Raises InputError, saying what is wrong with the row."""
     if not cells["path"]:
         raise InputError(Reason.BAD_ANNOTATION, "path is empty")
-    file = folder / cells["path"]
+    file = join(folder, cells["path"])
     kind = kind_of(file)
     if kind is None and file.is_dir():
         raise InputError(Reason.NOT_VIDEO, f"{file} is a folder without frames or meshes")

@@ -25,6 +25,7 @@ from typing import Literal, NamedTuple, get_args
 from pipeline.errors import PipelineError
 from pipeline.media import stem_of
 from pipeline.records import Kind
+from pipeline.storage import whole_name
 
 Layout = Literal["auto", "plain", "voxceleb", "video-preprocessing", "gdpw"]
 
@@ -69,7 +70,7 @@ def check_layout(layout: str) -> None:
 
 def known_names(path: str | Path, kind: Kind | None, layout: Layout = "auto") -> Names | None:
     """The names of what lies at `path`, or None if the layout has no place for it; kind None is an annotation."""
-    place = os.path.abspath(path).replace(os.sep, "/")
+    place = whole_name(path)
     if kind == Kind.GDPW_FOLDER:
         return _names(_TRAINING_FOLDER.search(place)) if layout in ("auto", "gdpw") else None
     patterns = _STRICT if layout == "auto" else _ANY_NAMES

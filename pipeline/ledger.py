@@ -167,6 +167,7 @@ def write_rows(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: Path) ->
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Read such a table. Raises PipelineError where there is none."""
     try:
-        return pq.read_table(path).to_pylist()
+        with path.open("rb") as file:
+            return pq.read_table(file).to_pylist()
     except (OSError, pa.ArrowInvalid) as error:
         raise PipelineError(f"{path}: no readable table; is this a dataset that preprocess finished?") from error

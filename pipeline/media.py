@@ -16,12 +16,14 @@ from typing import NamedTuple
 
 from pipeline.gdpw_folder import VERTICES_SUFFIX
 from pipeline.records import Kind
+from pipeline.storage import locate, walk, whole_name
 
 VIDEO_SUFFIXES = frozenset(
     (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
 )
 PICTURE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
+_HEAD_BYTES = 12
 _SIGNATURES = (  # where the bytes lie, what they are, whose they are
     (4, b"ftyp", Kind.VIDEO),
     (0, b"\x1a\x45\xdf\xa3", Kind.VIDEO),  # Matroska, WebM
@@ -45,8 +47,8 @@ class Found(NamedTuple):
 
 def find_media(root: str | Path) -> Iterator[Found]:
     """Every input and every `.txt` in a folder, in no order. Links to folders are not followed."""
-    root = os.fspath(root)
-    for folder, subfolders, files in os.walk(root):
+    root = str(root)
+    for folder, subfolders, files in walk(root):
         relative = os.path.relpath(folder, root).replace(os.sep, "/")
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         files = [name for name in files if not name.startswith(".")]
@@ -66,11 +68,12 @@ def kind_of(path: str | Path) -> Kind | None:
 
     None for a folder that is no clip, and where there is nothing.
     """
-    if os.path.isfile(path):
+    path = locate(path)
+    if path.is_file():
         return file_kind(path) or Kind.VIDEO
-    if not os.path.isdir(path):
+    if not path.is_dir():
         return None
-    return next((_folder_kind(*found) for found in os.walk(path)), None)
+    return next((_folder_kind(*found) for found in walk(path)), None)
 
 
 def file_kind(path: str | Path) -> Kind | None:
@@ -85,18 +88,18 @@ def file_kind(path: str | Path) -> Kind | None:
 
 def stem_of(path: str | Path, kind: Kind) -> str:
     """The name of a file or folder, without its suffix; a training folder has none."""
-    name = os.path.basename(os.path.abspath(path))
+    name = os.path.basename(whole_name(path))
     return name if kind == Kind.GDPW_FOLDER else os.path.splitext(name)[0]
 
 
 def suffix_of(path: str | Path) -> str:
-    return os.path.splitext(path)[1].lower()
+    return os.path.splitext(str(path))[1].lower()
 
 
 def _folder_kind(folder: str, subfolders: list[str], files: list[str]) -> Kind | None:
     if any(name.endswith(VERTICES_SUFFIX) for name in files):
         return Kind.GDPW_FOLDER
-    named_so = suffix_of(os.path.abspath(folder)) in VIDEO_SUFFIXES
+    named_so = suffix_of(whole_name(folder)) in VIDEO_SUFFIXES
     if named_so and not subfolders and not any(suffix_of(name) in VIDEO_SUFFIXES for name in files):
         return Kind.FRAMES
     return None
@@ -104,8 +107,8 @@ def _folder_kind(folder: str, subfolders: list[str], files: list[str]) -> Kind |
 
 def _kind_by_content(path: str | Path) -> Kind | None:
     try:
-        with open(path, "rb") as file:
-            head = file.read(12)
+        with locate(path).open("rb", buffering=_HEAD_BYTES) as file:
+            head = file.read(_HEAD_BYTES)
     except OSError:
         return None
     return next((kind for at, mark, kind in _SIGNATURES if head[at : at + len(mark)] == mark), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.atomic import atomic_path
 from pipeline.errors import InputError, Reason
+from pipeline.storage import locate
 
 
 def read_picture(path: str | Path) -> NDArray[np.uint8]:
@@ -18,11 +20,11 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
     Gray of 16 bits keeps the upper 8, transparency is laid over white, of an animation the first picture counts.
     Raises InputError: unreadable, truncated (nothing of a broken picture is used).
     """
-    path = Path(path)
+    path = locate(path)
     if not path.is_file():
         raise InputError(Reason.UNREADABLE, f"{path}: {'a folder, not a file' if path.is_dir() else 'no such file'}")
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(path.read_bytes())) as image:
             image.load()
             return _rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:

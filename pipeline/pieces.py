@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.atomic import atomic_path, sweep
 from pipeline.errors import PipelineError
+from pipeline.storage import read_many, tree
 
 FOLDER = ".pieces"
 _CONFIG = "config.json"
@@ -85,10 +86,10 @@ class Pieces:
 
     def read_all(self) -> Iterator[tuple[str, Any]]:
         """Keys and results so far, in no order."""
-        for folder in filter(Path.is_dir, self.folder.iterdir()):
-            for path in folder.glob("[!.]*.json"):
-                piece = _read(path)
-                yield piece["key"], piece["result"]
+        pieces = (path for path in tree(self.folder) if path.parent != self.folder and path.name[0] != ".")
+        for path, data in read_many(pieces):
+            piece = _parsed(path, data)
+            yield piece["key"], piece["result"]
 
     def remove(self, key: str) -> None:
         """Forget the result of an item, so that it is worked out again."""
@@ -111,8 +112,15 @@ def _write(path: Path, content: Any) -> None:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return _parsed(path, path.read_bytes())
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _parsed(path: Path, data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError as error:
         raise PipelineError(f"{path}: cannot be read; delete it, and the run works it out again") from error
 
 

@@ -17,7 +17,6 @@ import io
 import json
 import math
 import os
-import shutil
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -37,6 +36,7 @@ from pipeline.atomic import atomic_path
 from pipeline.errors import PipelineError
 from pipeline.keys import Key, parse_key
 from pipeline.records import Crops, Fit, Track
+from pipeline.storage import copy_into, read_range
 
 Array = Literal["vertices", "codes"]
 ARRAYS: tuple[Array, ...] = get_args(Array)
@@ -200,8 +200,7 @@ def join_parts(path: Path, parts: Iterable[Path]) -> None:
     """Write a shard: the parts in this order, and a tar's end. Raises PipelineError if a part is missing."""
     with atomic_path(path) as partial, partial.open("wb") as shard:
         for part in parts:
-            with part.open("rb") as file:
-                shutil.copyfileobj(file, shard, 1 << 20)
+            copy_into(part, shard)
         end = shard.tell() + 2 * tarfile.BLOCKSIZE
         shard.truncate(end + -end % tarfile.RECORDSIZE)
 
@@ -267,9 +266,7 @@ def read_shard(path: Path) -> Iterator[tuple[Sample, FaceModelStamp]]:
 def read_sample(path: Path, start: int, end: int) -> tuple[Sample, FaceModelStamp]:
     """The one sample that lies in these bytes of a shard. Raises PipelineError where they are no sample."""
     try:
-        with path.open("rb") as file:
-            file.seek(start)
-            data = file.read(end - start)
+        data = read_range(path, start, end)
         (members,) = group_by_keys(tar_file_expander([{"url": str(path), "stream": io.BytesIO(data)}]))
         return decode_sample(members)
     except (OSError, tarfile.TarError, ValueError, KeyError) as error:

@@ -15,6 +15,7 @@ from pipeline.layouts import Layout, Names, check_layout, known_names, plain_nam
 from pipeline.media import Found, find_media, kind_of, suffix_of
 from pipeline.people import is_table_of_people, read_people
 from pipeline.records import Clip, Kind
+from pipeline.storage import locate
 from pipeline.uploads import cut_uploads, find_uploads
 
 
@@ -49,12 +50,12 @@ def scan(path: str | Path, layout: Layout = "auto", metadata: str | Path | None 
     Raises PipelineError if a file cannot be read, or if there is nothing.
     """
     check_layout(layout)
-    path = Path(path)
+    path = locate(path)
     if not path.exists():
         raise PipelineError(f"{path}: no such file or folder")
     if metadata is None:
         found = _inputs(path, layout)
-    elif Path(metadata).is_file() and is_table_of_people(metadata):
+    elif locate(metadata).is_file() and is_table_of_people(metadata):
         found = _with_splits(_inputs(path, layout), metadata)
     else:
         found = _annotated(path, read_annotations(metadata))
@@ -66,7 +67,7 @@ def scan(path: str | Path, layout: Layout = "auto", metadata: str | Path | None 
 def clip_of(file: str | Path) -> Clip:
     """The clip that a file is by itself, whatever lies around it."""
     kind = kind_of(file) or Kind.VIDEO
-    return _clip(file, kind, plain_names(file, Path(file).name, kind))
+    return _clip(file, kind, plain_names(file, locate(file).name, kind))
 
 
 def _inputs(path: Path, layout: Layout) -> Scan:
@@ -89,7 +90,7 @@ def _tree(root: Path, layout: Layout) -> Scan:
     cut = _annotated(root, read_texts(_texts_of_uploads(root, found, layout)))
     uploads = {clip.path for clip in cut}
     clips = [(place, clip) for place, clip in clips if clip.path not in uploads]
-    clips += [(os.path.relpath(str(clip.annotation), root).replace(os.sep, "/"), clip) for clip in cut]
+    clips += [(os.path.relpath(str(clip.annotation), str(root)).replace(os.sep, "/"), clip) for clip in cut]
     clips.sort(key=lambda place_and_clip: place_and_clip[0])
     return Scan(_distinct(clips), faults + cut.faults, cut.notes)
 

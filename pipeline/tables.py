@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import PipelineError
+from pipeline.storage import locate
 
 ROW_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 """What `read_rows` tells its three forms by."""
@@ -55,7 +56,7 @@ def read_rows(path: str | Path, *headings: str) -> Iterator[Row]:
     Raises PipelineError if the file cannot be read or lacks one of the columns; a line of JSONL that lacks one is a row
     with a problem.
     """
-    path = Path(path)
+    path = locate(path)
     match path.suffix.lower():
         case ".parquet":
             return _parquet_rows(path, headings)
@@ -68,7 +69,7 @@ def read_rows(path: str | Path, *headings: str) -> Iterator[Row]:
 def _lines(path: str | Path) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells; the first line in lower case."""
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with locate(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             delimiter = "\t" if "\t" in file.readline() else ","
             file.seek(0)
             reader = csv.reader(file, delimiter=delimiter)
@@ -77,14 +78,14 @@ def _lines(path: str | Path) -> Iterator[tuple[int, list[str]]]:
                 if any(cells):
                     yield reader.line_num, cells if number else [cell.lower() for cell in cells]
     except OSError as error:
-        raise PipelineError(f"{path}: cannot be read ({error.strerror})") from error
+        raise PipelineError(f"{path}: cannot be read ({error.strerror or error})") from error
     except csv.Error as error:
         raise PipelineError(f"{path}: not a table ({error})") from error
 
 
 def _parquet_rows(path: Path, headings: tuple[str, ...]) -> Iterator[Row]:
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as content, pq.ParquetFile(content) as file:
             missing = [heading for heading in headings if heading not in file.schema_arrow.names]
             if missing:
                 raise PipelineError(f"{path}: no column {', '.join(missing)}")
@@ -104,7 +105,7 @@ def _jsonl_rows(path: Path, headings: tuple[str, ...]) -> Iterator[Row]:
                 if text.strip():
                     yield _json_row(line, text, headings)
     except OSError as error:
-        raise PipelineError(f"{path}: cannot be read ({error.strerror})") from error
+        raise PipelineError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _json_row(line: int, text: str, headings: tuple[str, ...]) -> Row:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError, Reason
 from pipeline.records import Frame
+from pipeline.storage import locate, openable
 
 _DECORD_FORMATS = frozenset(("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "gif"))
 """Containers, by FFmpeg's name, of which decord gives the pictures that PyAV gives."""
@@ -62,7 +63,7 @@ def probe(path: str | Path) -> VideoInfo:
     Of several video streams the one that FFmpeg prefers, the largest picture; `read_frames` takes the same.
     Raises InputError: unreadable, not_video, no_video_stream.
     """
-    path = Path(path)
+    path = locate(path)
     with _open_container(path) as container:
         stream = _video_stream(container, path)
         index = _read_index(container, stream, path)
@@ -81,7 +82,7 @@ def frame_times(path: str | Path) -> NDArray[np.float64]:
 
     Raises InputError: unreadable, not_video, no_video_stream.
     """
-    path = Path(path)
+    path = locate(path)
     with _open_container(path) as container:
         return _read_index(container, _video_stream(container, path), path).times
 
@@ -91,7 +92,7 @@ def time_unit(path: str | Path) -> Fraction:
 
     Raises InputError: unreadable, not_video, no_video_stream.
     """
-    path = Path(path)
+    path = locate(path)
     with _open_container(path) as container:
         return _video_stream(container, path).time_base or Fraction(1, av.time_base)
 
@@ -109,7 +110,7 @@ def read_frames(path: str | Path, *, first: int = 0, threads: int = 1) -> Iterat
     stream it leaves out the first pictures and repeats the last, of an edit list it shows the hidden ones under other
     times, at damage it drops good pictures that it had decoded ahead, and very narrow ones have too many channels.
     """
-    path = Path(path)
+    path = locate(path)
     with _open_container(path) as container:
         index = _read_index(container, _video_stream(container, path), path)
     number = min(first, len(index.times))
@@ -135,8 +136,8 @@ def read_frames(path: str | Path, *, first: int = 0, threads: int = 1) -> Iterat
 
 
 def plain_name(path: Path) -> str:
-    """A name that FFmpeg cannot take for a protocol or an option."""
-    return str(path.absolute())
+    """A name that FFmpeg cannot take for a protocol or an option; of a copy, where the file lies on a store."""
+    return openable(path)
 
 
 def _open_container(path: Path) -> av.container.InputContainer:
@@ -145,7 +146,7 @@ def _open_container(path: Path) -> av.container.InputContainer:
     try:
         return av.open(plain_name(path))
     except (av.FFmpegError, OSError) as error:
-        raise InputError(Reason.UNREADABLE, f"{path}: cannot be read as a video ({error.strerror})") from None
+        raise InputError(Reason.UNREADABLE, f"{path}: cannot be read as a video ({error.strerror or error})") from None
 
 
 def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
