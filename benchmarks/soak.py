@@ -3,9 +3,9 @@
     python benchmarks/soak.py CLIPS OUT [--minutes 60] [--cpus 1] [--scratch /tmp]
 
 CLIPS: a folder of videos with a face. One driver process, which lives all the time, calls the jobs' own functions. For
-half of the time it goes through cycles: preprocess into a new folder, the same again (nothing to do), render with
-mesh-warp, the same again, status; each starts and stops a Ray of its own. Then one preprocess lasts for a third of the
-time and one render for a sixth, so that workers live long; both are interrupted, as Ctrl-C does it.
+three fifths of the time it goes through cycles: preprocess into a new folder, the same again (nothing to do), render
+with mesh-warp, the same again, status; each starts and stops a Ray of its own. Then one render lasts for a tenth of the
+time and one preprocess for the rest, so that workers live long; both are interrupted, as Ctrl-C does it.
 
 Every few seconds the memory of all processes below this one is read (PSS: what is shared counts by their share),
 and their open files; after each cycle, when only the driver should be left, its own memory, its open files and threads,
@@ -98,7 +98,7 @@ def trend(what: str, unit: str, times: Sequence[float], values: Sequence[float])
 
 def trends(samples: list[Sample]) -> list[Trend]:
     """Of the driver between cycles, of all processes within them, and in the long runs without their first third."""
-    rests = [sample for sample in samples if sample["phase"] == "rest"][WARM_UP:]
+    rests = [sample for sample in samples if sample["phase"] == "rest" and "left" in sample][WARM_UP:]
     times = [sample["time"] for sample in rests]
     found = [
         trend("driver between cycles", "MB", times, [sample["driver"] / 1e6 for sample in rests]),
@@ -129,11 +129,17 @@ def left_behind(samples: list[Sample]) -> list[str]:
     lines = []
     for rest in rests:
         for kind in ("processes", "scratch", "shared"):
-            lines += [f"cycle {rest['cycle']}: {kind}: {name}" for name in rest["left"][kind]]
+            new = set(rest["left"][kind]) - _kept(rests, kind)
+            lines += [f"cycle {rest['cycle']}: {kind}: {name}" for name in sorted(new)]
         if rest["phase"] == "rest" and rest["outputs"] != rests[0]["outputs"]:
             other = sorted(set(rest["outputs"]) ^ set(rests[0]["outputs"]))
             lines.append(f"cycle {rest['cycle']}: outputs differ from the first: {', '.join(other[:5])}")
     return lines
+
+
+def _kept(rests: list[Sample], kind: str) -> set[str]:
+    """Files of fixed names that libraries keep, such as torch's caches, are there after the first and the last."""
+    return set(rests[0]["left"][kind]) & set(rests[-1]["left"][kind]) if kind == "scratch" else set()
 
 
 def verdict(samples: list[Sample]) -> tuple[str, bool]:
@@ -170,7 +176,7 @@ def drive(connection: Connection, work: Work) -> None:
     few = _linked(work.clips[:PER_CYCLE], PER_CYCLE, work.scratch / "few")
     dataset, videos = work.scratch / "dataset", work.scratch / "videos"
     start, cycle = time.monotonic(), 0
-    while time.monotonic() - start < work.seconds / 2:
+    while time.monotonic() - start < 0.6 * work.seconds:
         say("cycle", cycle=cycle)
         for _ in range(2):
             _preprocess(few, dataset, work.cpus)
@@ -184,14 +190,15 @@ def drive(connection: Connection, work: Work) -> None:
         say("rest", cycle=cycle, outputs=sorted(outputs))
         shutil.rmtree(dataset)
         cycle += 1
+    say("preparation")
     _preprocess(few, dataset, work.cpus)
     say("long render")
-    with _interrupted(work.seconds / 6):
+    with _interrupted(0.1 * work.seconds):
         _render(dataset, LONG, videos, work.cpus)
     say("after", cycle=cycle)
     many = _linked(work.clips, LONG, work.scratch / "many")
     say("long preprocess")
-    with _interrupted(work.seconds / 3):
+    with _interrupted(0.3 * work.seconds):
         _preprocess(many, work.scratch / "large", work.cpus)
     say("after", cycle=cycle + 1)
     say("end")
@@ -282,7 +289,7 @@ class Watch:
             time.sleep(0.5)
         return {
             "processes": [process.name for process in processes],
-            "scratch": sorted(map(str, (self._scratch / "tmp").iterdir())),
+            "scratch": sorted(str(path) for path in (self._scratch / "tmp").rglob("*") if not path.is_dir()),
             "shared": sorted(name for name in self._shared if Path(name).exists()),
         }
 

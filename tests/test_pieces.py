@@ -78,4 +78,4 @@ def test_a_damaged_piece_is_named(tmp_path: Path) -> None:
     (piece,) = pieces.folder.glob("*/*.json")
     piece.write_text('{"key": ')
     with pytest.raises(PipelineError, match=f"{piece}: cannot be read; delete it"):
-        pieces.read("a")
+        Pieces(tmp_path).read("a")
