@@ -1,8 +1,10 @@
 # make demo: set up and animate a portrait.  make test: set up and run all tests.  make setup: only make .venv.
+# make docker: the images gdpw-pipe:cpu and gdpw-pipe:cuda, or one of them with TARGET=cpu.
 PYTHON ?= python3
 BIN := .venv/bin
+TARGET ?= cpu cuda
 
-.PHONY: setup demo test clean
+.PHONY: setup demo test docker clean
 
 setup: .venv/ready
 
@@ -18,6 +20,9 @@ demo: setup
 # One thread a test process: the tests are many and small, and threads of several processes only wait for each other.
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(TESTS)
+
+docker:
+	for target in $(TARGET); do docker build --target $$target --tag gdpw-pipe:$$target . || exit; done
 
 clean:
 	rm -rf .venv demo build dist *.egg-info

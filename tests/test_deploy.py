@@ -5,20 +5,26 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shlex
 import subprocess
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
+from ray.autoscaler._private.docker import docker_start_cmds
+from ray.autoscaler._private.util import prepare_config, validate_config
 
 from jobs.cli import cli
 
 ROOT = Path(__file__).parents[1]
 KUBERAY = yaml.safe_load((ROOT / "deploy/kuberay.yaml").read_text())
+CLUSTER = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
 def closed(schema: Any) -> Any:
@@ -73,6 +79,68 @@ def test_the_rayjobs_name_the_ray_that_the_image_holds() -> None:
     constraints = (ROOT / "constraints.txt").read_text().split()
     for job in KUBERAY["items"]:
         assert f"ray=={job['spec']['rayClusterSpec']['rayVersion']}" in constraints
+
+
+def test_every_image_that_is_named_is_a_target_of_the_dockerfile() -> None:
+    targets = {line.split()[-1] for line in DOCKERFILE.splitlines() if line.startswith("FROM ")}
+    text = (ROOT / "deploy/kuberay.yaml").read_text() + (ROOT / "cluster.yaml").read_text()
+    named = re.findall(r"gdpw-pipe:(\w+)$", text, re.MULTILINE)
+    assert set(named) == {"cpu", "cuda"} <= targets
+
+
+def test_rays_launcher_accepts_cluster_yaml() -> None:
+    """With what it fills in itself, as `ray up` does."""
+    config = prepare_config(deepcopy(CLUSTER))
+    validate_config(config)
+    assert config["setup_commands"] == config["worker_setup_commands"] == []  # its default installs another Ray
+    head, *workers = config["available_node_types"].items()
+    assert (head[0], head[1]["max_workers"]) == (config["head_node_type"], 0)
+    assert [kind["node_config"]["InstanceMarketOptions"] for _, kind in workers] == [{"MarketType": "spot"}] * 2
+    assert "InstanceMarketOptions" not in head[1]["node_config"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"), [("idle_minutes", 5), ("max_workers", "twenty"), ("docker", {"images": "x"})]
+)
+def test_rays_schema_sees_a_wrong_key_and_a_wrong_type(place: str, value: Any) -> None:
+    with pytest.raises(ValidationError):
+        validate_config({**prepare_config(deepcopy(CLUSTER)), place: value})
+
+
+@pytest.mark.parametrize("kind", CLUSTER["available_node_types"])
+def test_aws_would_know_every_word_of_a_nodes_description(kind: str) -> None:
+    """Under the description of its own interface that its client carries."""
+    session = pytest.importorskip("botocore.session").get_session()
+    validate = pytest.importorskip("botocore.validate").validate_parameters
+    request = session.get_service_model("ec2").operation_model("RunInstances").input_shape
+    machine = CLUSTER["available_node_types"][kind]["node_config"]
+    validate({**machine, "MinCount": 1, "MaxCount": 1}, request)
+    with pytest.raises(Exception, match="Unknown parameter"):
+        validate({**machine, "InstanceTyp": "x", "MinCount": 1, "MaxCount": 1}, request)
+
+
+def test_the_launcher_starts_bash_in_the_image_not_its_entry_point() -> None:
+    docker = CLUSTER["docker"]
+    line = docker_start_cmds("ubuntu", docker["head_image"], {}, "name", docker["run_options"], "c", "/home", "docker")
+    words = shlex.split(line)
+    assert words[-2:] == [docker["head_image"], "bash"]
+    assert "--entrypoint=" in words
+    assert "rsync" in DOCKERFILE  # by which it copies files into the container
+
+
+def test_the_cluster_is_controlled_from_its_own_machines_alone() -> None:
+    (start,) = (command for command in CLUSTER["head_start_ray_commands"] if "--head" in command)
+    assert "--dashboard-host=127.0.0.1" in start.split()
+
+
+def test_all_that_a_user_must_set_is_named_and_cannot_work_unset() -> None:
+    text = (ROOT / "cluster.yaml").read_text()
+    comment = re.search(r"Set what belongs to you:.*?\n(?!#)", text, re.DOTALL)
+    assert comment
+    for word in ("region", "ImageId", "images", "file system"):
+        assert word in comment[0]
+    assert {"ami-00000000000000000", "fs-00000000000000000"} <= set(re.findall(r"(?:ami|fs)-\w+", text))
+    assert re.findall(r"image: (?!registry\.example\.com/)", text) == []
 
 
 SRUN = """#!/bin/sh
