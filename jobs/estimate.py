@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from jobs.cluster import cores
-from jobs.preprocess import PreprocessConfig, stages
+from jobs.preprocess import PreprocessConfig, clip_config
 from pipeline.clips import count_frames
 from pipeline.errors import InputError, PipelineError
-from pipeline.parts import Tracked, TrackPart
+from pipeline.parts import WriteClip
 from pipeline.plan import Plan
 from pipeline.sources import scan
 
@@ -37,26 +37,24 @@ def estimate(config: PreprocessConfig) -> str:
         except InputError:
             counts.append(0)
     frames = round(sum(counts) / max(len(counts), 1) * len(clips))
-    made, read, seconds = [], 0, 0.0
+    size, read, seconds = 0, 0, 0.0
     with tempfile.TemporaryDirectory() as folder:
         warm_up = replace(config, out=Path(folder), read=replace(config.read, max_frames=_WARM_UP_FRAMES))
-        with stages(warm_up) as (track_clip, write_track):
+        with closing(WriteClip(clip_config(warm_up))) as write_clip:
             for number, clip in enumerate([clips[0], *clips[:: max(1, len(clips) // _WARM_UP)]] if clips else []):
-                start = time.perf_counter()
-                results = [write_track(value) for value in track_clip(clip)]
+                written = write_clip(clip)
                 if number == 0:
                     continue  # what loads and compiles
-                seconds += time.perf_counter() - start
-                read += sum(result.frames for result in results if isinstance(result, Tracked))
-                made += [result for result in results if isinstance(result, TrackPart)]
-    if not made:
+                seconds += written.seconds
+                read += written.read
+                size += sum(part.size for part in written.parts)
+    if not size:
         raise PipelineError(f"{config.input}: none of the clips tried gave a track; nothing to estimate by")
-    size = frames / read * sum(part.size for part in made)
     hours = frames * seconds / read / (config.workers or cores()) / 3600
     lines = [
         f"clips: {len(clips)}, and {len(plan.faults)} that the scan leaves out",
         f"frames: {frames}" + ("" if len(counted) == len(clips) else f", by {len(counted)} of the clips"),
-        f"bytes: {size / 1e9:.2f} GB",
+        f"bytes: {frames / read * size / 1e9:.2f} GB",
         f"hours: {hours:.2f} with {config.workers or cores()} workers at {read / seconds:.0f} frames/s each",
     ]
     return "\n".join(lines)

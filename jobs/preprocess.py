@@ -1,10 +1,8 @@
-"""Videos -> a dataset: scan, plan, then tracks and samples on Ray, parts, shards, manifest and ledger."""
+"""Videos -> a dataset: scan, plan, then clips become parts on Ray, and parts shards, manifest and ledger."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +21,7 @@ from pipeline.fit import FitConfig, FitTrack
 from pipeline.inspection import inspect_dataset
 from pipeline.layouts import Layout
 from pipeline.ledger import LEDGER, LedgerRow, Status, write_ledger, write_manifest
-from pipeline.parts import ReadConfig, TrackClip, TrackClipConfig, Tracked, TrackPart, WriteTrack, WriteTrackConfig
+from pipeline.parts import ReadConfig, TrackPart, WriteClip, WriteClipConfig, WrittenClip
 from pipeline.plan import ClipResult, Plan
 from pipeline.records import Clip
 from pipeline.report import write_report
@@ -119,7 +117,8 @@ def _work(config: PreprocessConfig, plan: Plan, assembly: Assembly) -> None:
         tqdm(total=len(plan.clips), initial=done, unit="clip", disable=None) as bar,
     ):
         frames = 0
-        for key, result, parts in _results(missing, graph(config), config.workers or cpus):
+        for key, value in run_stages(missing.items(), [stage(config)], workers=config.workers or cpus):
+            result, parts = _result(missing[key], value)
             assembly.add(key, result, parts)
             frames += result.frames
             bar.set_postfix_str(f"{frames / (time.monotonic() - start):.0f} frames/s", refresh=False)
@@ -128,87 +127,33 @@ def _work(config: PreprocessConfig, plan: Plan, assembly: Assembly) -> None:
                 limit.failed(result.message)
 
 
-@contextmanager
-def stages(config: PreprocessConfig) -> Iterator[tuple[TrackClip, WriteTrack]]:
-    """The stages of `graph` in this process, for the length of the block."""
-    track_clip, write_track = graph(config)
-    with closing(TrackClip(track_clip.config)) as track, closing(WriteTrack(write_track.config)) as write:
-        yield track, write
+def stage(config: PreprocessConfig) -> RayStage:
+    """Clip -> its parts, in one worker, which keeps a core busy together with the process that decodes for it."""
+    on_gpu = config.fit.device.startswith("cuda") if config.fit.device else config.crop.encoder
+    return RayStage(stage=WriteClip, config=clip_config(config), num_cpus=1.0, num_gpus=0.25 if on_gpu else 0)
 
 
-def graph(config: PreprocessConfig) -> list[RayStage]:
-    """Clip -> its tracks -> a part for each track; decoding has a process beside each stage."""
-    track = TrackClipConfig(tracks=config.tracks, read=config.read)
-    write = WriteTrackConfig(
+def clip_config(config: PreprocessConfig) -> WriteClipConfig:
+    """Of the stage that does the work."""
+    return WriteClipConfig(
+        read=config.read,
+        tracks=config.tracks,
         crop=config.crop,
         fit=config.fit,
         split=config.split,
         store=config.store,
-        timeout=config.read.timeout,
         out=config.out.absolute(),
     )
-    on_gpu = config.fit.device.startswith("cuda") if config.fit.device else config.crop.encoder
-    return [
-        RayStage(stage=TrackClip, config=track, num_cpus=0.5),
-        RayStage(stage=WriteTrack, config=write, num_cpus=0.25, num_gpus=0.25 if on_gpu else 0),
-    ]
 
 
-def _results(
-    clips: dict[str, Clip], stages: list[RayStage], workers: int
-) -> Iterator[tuple[str, ClipResult, list[TrackPart]]]:
-    """What became of each clip, once all of its tracks have come through."""
-    drafts: dict[str, _Draft] = {}
-    given_up: set[str] = set()
-    for key, value in run_stages(clips.items(), stages, workers=workers):
-        if key in given_up:
-            continue
-        draft = drafts.setdefault(key, _Draft())
-        draft.add(value)
-        if isinstance(value, Failed):
-            given_up.add(key)
-        if draft.complete:
-            del drafts[key]
-            yield key, draft.result(clips[key]), draft.written()
-
-
-class _Draft:
-    """What is known of a clip."""
-
-    def __init__(self) -> None:
-        self._tracked: Tracked | None = None
-        self._parts: list[TrackPart] = []
-        self._faults: list[InputError] = []
-        self._failed = False
-
-    def add(self, value: Tracked | TrackPart | InputError | Failed) -> None:
-        match value:
-            case Failed(reason, message):
-                self._faults.append(InputError(reason, message))
-                self._failed = True
-            case InputError():
-                self._faults.append(value)
-            case TrackPart():
-                self._parts.append(value)
-            case Tracked():
-                self._tracked = value
-
-    @property
-    def complete(self) -> bool:
-        tracks = self._tracked.tracks if self._tracked else None
-        return self._failed or len(self._parts) + len(self._faults) == tracks
-
-    def written(self) -> list[TrackPart]:
-        """All parts in order; none where one of them is missing."""
-        return [] if self._faults else sorted(self._parts, key=lambda part: part.row["track"])
-
-    def result(self, clip: Clip) -> ClipResult:
-        parts = self.written()
-        fault = self._faults[0] if self._faults else self._tracked and self._tracked.fault
-        tracking = self._tracked.seconds if self._tracked else 0.0
-        seconds = tracking + sum(part.seconds for part in self._parts)
-        frames = sum(part.row["frames"] for part in parts)
-        return ClipResult.of(clip, fault, tracks=len(parts), frames=frames, seconds=seconds, tracking=tracking)
+def _result(clip: Clip, value: WrittenClip | Failed) -> tuple[ClipResult, list[TrackPart]]:
+    """What became of a clip, as it is kept."""
+    if isinstance(value, Failed):
+        fault = InputError(value.reason, value.message)
+        return ClipResult.of(clip, fault, tracks=0, frames=0, seconds=0.0), []
+    counts = {"tracks": len(value.parts), "frames": value.frames}
+    result = ClipResult.of(clip, value.fault, **counts, seconds=value.seconds, tracking=value.tracking)
+    return result, value.parts
 
 
 def _summary(out: Path, ledger: list[LedgerRow]) -> str:

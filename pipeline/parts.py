@@ -1,6 +1,6 @@
-"""The two stages of preprocessing between a clip and its part of a dataset: its tracks, then each track's samples.
+"""The stage of preprocessing between a clip and its parts of a dataset: tracked, cropped, fitted, written.
 
-Between them goes what is small: landmarks, not pictures. Both decode for themselves, in processes of their own.
+All of it happens in one worker: between tracking and cropping lie pictures, which are decoded once and not sent around.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pipeline.keys import track_prefix
 from pipeline.ledger import ManifestRow
 from pipeline.pieces import file_name
 from pipeline.records import Clip, Fit, Frame, Track
+from pipeline.replay import Replay
 from pipeline.shards import Array, FaceModelStamp, samples_of, write_part
 from pipeline.split import SplitConfig, split_of
 from pipeline.tracks import FindTracks, TrackConfig
@@ -52,71 +53,26 @@ class ReadConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrackClipConfig:
-    tracks: TrackConfig
-    read: ReadConfig
-
-
-class Tracked(NamedTuple):
-    """What tracking made of a clip, ahead of its tracks, whose number it tells. frames: how many were read."""
-
-    tracks: int
-    frames: int
-    fault: InputError | None
-    seconds: float
-
-
-class TrackClip:
-    """Clip -> `Tracked`, then its tracks. Close it: it holds a process and MediaPipe's threads."""
-
-    def __init__(self, config: TrackClipConfig) -> None:
-        self._config = config.read
-        self._decode = Decoder(config.read.timeout)
-        self._find_tracks = FindTracks(config.tracks, self._read)
-
-    def __call__(self, clip: Clip) -> Iterator[Tracked | Track]:
-        start = time.perf_counter()
-        try:
-            tracks, frames, fault = self._find_tracks(clip)
-        except InputError as error:
-            tracks, frames, fault = [], 0, error
-        yield Tracked(len(tracks), frames, fault, time.perf_counter() - start)
-        yield from tracks
-
-    def _read(self, clip: Clip, first: int = 0, /) -> Iterator[Frame]:
-        frames = self._decode(clip, first)
-        if self._config.assume_fps:
-            frames = timed_by_number(frames, self._config.assume_fps)
-        if self._config.fps:
-            frames = at_rate(frames, self._config.fps)
-        return islice(frames, self._config.max_frames)
-
-    def close(self) -> None:
-        self._find_tracks.close()
-        self._decode.close()
-
-
-@dataclass(frozen=True, kw_only=True)
-class WriteTrackConfig:
+class WriteClipConfig:
     """store: what is kept of a frame beside its picture. out: the dataset's folder."""
 
+    read: ReadConfig
+    tracks: TrackConfig
     crop: CropConfig
     fit: FitConfig
     split: SplitConfig
     store: tuple[Array, ...]
-    timeout: float
     out: Path
 
 
 class TrackPart(NamedTuple):
     """A track whose samples are written. row: of the manifest, with offsets in the part, and no shard yet.
 
-    seconds: of work. All of it is as JSON holds it.
+    All of it is as JSON holds it.
     """
 
     file: str
     row: dict[str, Any]
-    seconds: float
 
     @property
     def size(self) -> int:
@@ -124,39 +80,71 @@ class TrackPart(NamedTuple):
         return int(self.row["offsets"][-1])
 
 
-class WriteTrack:
-    """Track -> `TrackPart`: cropped, fitted, encoded and written. `Tracked` goes through as it is.
+class WrittenClip(NamedTuple):
+    """What a clip has become. parts: one a track, in order, or none. read: how many frames were read.
 
-    Close it: it holds a process.
+    fault: why there are no parts, or what ended the clip early. seconds: of work; tracking: of them on decoding and
+    tracking.
     """
 
-    def __init__(self, config: WriteTrackConfig) -> None:
+    parts: list[TrackPart]
+    read: int
+    fault: InputError | None
+    seconds: float
+    tracking: float
+
+    @property
+    def frames(self) -> int:
+        """How many are in tracks."""
+        return sum(part.row["frames"] for part in self.parts)
+
+
+class WriteClip:
+    """Clip -> `WrittenClip`. Close it: it holds a process and MediaPipe's threads."""
+
+    def __init__(self, config: WriteClipConfig) -> None:
         self._config = config
+        self._decode = Decoder(config.read.timeout)
+        self._replay = Replay(self._decode)
+        self._find_tracks = FindTracks(config.tracks, self._read)
+        self._crop_track = CropTrack(config.crop, self._replay)
         self._fit_track = FitTrack(config.fit)
-        self._decode = Decoder(config.timeout)
-        self._crop_track = CropTrack(config.crop, self._decode)
         self._stamp = FaceModelStamp.of(self._fit_track.face_model)
 
-    def __call__(self, value: Tracked | Track) -> Tracked | TrackPart | InputError:
-        if isinstance(value, Tracked):
-            return value
+    def __call__(self, clip: Clip) -> WrittenClip:
+        start = time.perf_counter()
+        self._replay.forget()
+        parts: list[TrackPart] = []
         try:
-            return self._write(value)
+            tracks, read, fault = self._find_tracks(clip)
         except InputError as error:
-            return error
+            tracks, read, fault = [], 0, error
+        tracked = time.perf_counter()
+        try:
+            parts = [self._write(track) for track in tracks]
+        except InputError as error:
+            fault = error
+        return WrittenClip(parts, read, fault, seconds=time.perf_counter() - start, tracking=tracked - start)
+
+    def _read(self, clip: Clip, first: int = 0, /) -> Iterator[Frame]:
+        frames = self._replay(clip, first)
+        if self._config.read.assume_fps:
+            frames = timed_by_number(frames, self._config.read.assume_fps)
+        if self._config.read.fps:
+            frames = at_rate(frames, self._config.read.fps)
+        return islice(frames, self._config.read.max_frames)
 
     def _write(self, track: Track) -> TrackPart:
-        start = time.perf_counter()
-        clip = track.clip
         crops = self._crop_track(track)
         fit = self._fit_track(track, crops)
+        clip = track.clip
         file = file_name(track_prefix(clip.identity, clip.video, clip.clip, track.index), ".tar")
         samples = samples_of(track, crops, fit, self._config.store)
         offsets = write_part(self._config.out / PARTS / file, samples, self._stamp)
-        row = asdict(_row(track, fit, offsets, self._config.split))
-        return TrackPart(file, row, time.perf_counter() - start)
+        return TrackPart(file, asdict(_row(track, fit, offsets, self._config.split)))
 
     def close(self) -> None:
+        self._find_tracks.close()
         self._decode.close()
 
 

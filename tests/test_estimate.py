@@ -6,14 +6,15 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from jobs.estimate import estimate
-from jobs.preprocess import PreprocessConfig, stages
+from jobs.preprocess import PreprocessConfig, clip_config
 from pipeline.errors import PipelineError
-from pipeline.parts import Tracked, TrackPart
+from pipeline.parts import WriteClip
 from pipeline.sources import clip_of
 
 _ROOT = Path(__file__).parents[1]
@@ -32,13 +33,12 @@ def test_a_dry_run_counts_measures_and_ends(excerpt: Path, tmp_path: Path) -> No
     assert not out.exists()
 
 
-def test_the_stages_run_in_this_process_and_end_with_their_block(excerpt: Path, tmp_path: Path) -> None:
-    with stages(PreprocessConfig(input=excerpt, out=tmp_path)) as (track_clip, write_track):
-        tracked, part = (write_track(value) for value in track_clip(clip_of(excerpt)))
+def test_the_stage_runs_in_this_process_and_its_decoder_ends_with_it(excerpt: Path, tmp_path: Path) -> None:
+    with closing(WriteClip(clip_config(PreprocessConfig(input=excerpt, out=tmp_path)))) as write_clip:
+        written = write_clip(clip_of(excerpt))
         assert _decoders() != []
-    assert isinstance(tracked, Tracked)
-    assert isinstance(part, TrackPart)
-    assert part.row["frames"] == 12
+    assert (written.read, written.frames, written.fault) == (12, 12, None)
+    assert [part.row["frames"] for part in written.parts] == [12]
     assert _decoders() == []
 
 
