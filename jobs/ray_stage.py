@@ -14,10 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import floor
 from typing import Any, NamedTuple
 
 import ray
 from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.errors import PipelineError, Reason
 from pipeline.threads import limit_threads
@@ -60,9 +62,8 @@ class FailureLimit:
 class RayStage:
     """A stage, and what one worker of its pool asks for.
 
-    stage: built as `stage(config)`, both picklable. num_cpus: share of a core; with all stages of a graph together at
-    most 1, one core suffices for a worker of each. num_gpus: share of a GPU; less where the workers share fewer, and
-    none where there is none.
+    stage: built as `stage(config)`, both picklable. num_cpus: share of a core, of which a worker of each stage of a
+    graph has one together. num_gpus: share of a GPU; less where the workers share fewer, and none where there is none.
     """
 
     stage: Callable[[Any], Callable[[Any], Any]]
@@ -75,7 +76,7 @@ def run_stages(
     items: Iterable[tuple[str, Any]],
     stages: Sequence[RayStage],
     *,
-    workers: int,
+    workers: int | None = None,
     bytes_in_flight: int = 1 << 29,
     limit: FailureLimit | None = None,
 ) -> Iterator[tuple[str, Any]]:
@@ -83,22 +84,32 @@ def run_stages(
 
     An exception in a stage gives `Failed` in place of the item, which no later stage sees. An item whose worker dies is
     tried again `RETRIES` times, and then is `Failed` too.
-    workers: of each stage. bytes_in_flight: of values between stages, beyond which earlier stages wait for later ones.
+    workers: of each stage, at most; None is one a core, of nodes that join later too. A pool gives workers back while
+    it has less to do, or where a node was lost. bytes_in_flight: of values between stages, beyond which earlier stages
+    wait for later ones.
     Needs a `cluster`. Raises TooManyFailedError when more than `limit` failed.
     """
-    cpus, gpus = (ray.cluster_resources().get(name, 0) / workers for name in ("CPU", "GPU"))
-    attempts = _Attempts.options(num_cpus=0).remote()  # type: ignore[attr-defined]
+    attempts = _attempts()
     items = iter(items)
-    while wave := list(islice(items, max(_WAVE, 10 * workers))):
+    while wave := list(islice(items, _WAVE)):
+        found = ray.cluster_resources()
+        cpus, gpus = max(found.get("CPU", 1), 1), found.get("GPU", 0)
+        count = min(workers or int(cpus), len(wave))
+        share = min(1.0, cpus / count) / sum(stage.num_cpus for stage in stages)
         rows = [{"key": key, "value": pickle.dumps(value)} for key, value in wave]
         data = _dataset(rows, bytes_in_flight)
         for number, stage in enumerate(stages):
             data = data.flat_map(
                 _Worker,
                 fn_constructor_args=(stage.stage, stage.config, number, attempts),
-                compute=ActorPoolStrategy(size=min(workers, len(wave)), max_tasks_in_flight_per_actor=2),
-                num_cpus=stage.num_cpus * min(1.0, cpus),
-                num_gpus=min(stage.num_gpus, gpus) or None,
+                compute=ActorPoolStrategy(
+                    min_size=1,
+                    initial_size=count,
+                    max_size=min(workers or _WAVE, len(wave)),
+                    max_tasks_in_flight_per_actor=2,
+                ),
+                num_cpus=floor(1000 * share * stage.num_cpus) / 1000,
+                num_gpus=min(stage.num_gpus, gpus / count) or None,
             )
         for row in data.iter_rows():
             value = pickle.loads(row["value"])
@@ -145,6 +156,12 @@ class _Worker:
             place = f"{where.filename}:{where.lineno}"
             yield Failed(Reason.UNEXPECTED, f"{key}: unexpected {type(error).__name__}: {error} ({place})")
         ray.get(self._attempts.end.remote(attempt))
+
+
+def _attempts() -> Any:
+    """`_Attempts` on the node of this process: any other may be lost."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return _Attempts.options(num_cpus=0, scheduling_strategy=here).remote()  # type: ignore[attr-defined]
 
 
 @ray.remote
