@@ -7,7 +7,8 @@ The global batch stays the same for the losses (`--batch`), and is `--speed-batc
 those of the parity set, pairs those of `train_step.py`; every process takes its slice.
 Without a GPU it runs on gloo and CPUs: `--size 64 --batch 4 --small --no-speed`. Prints, and writes
 OUT/world-N.json: numbers of the pairs, terms of each step, checksums of the batch norm statistics of every process,
-pairs/s in bfloat16.
+pairs/s in bfloat16. `--parts` says where the first process's time goes, and what the step takes when gradients stay at
+home.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import json
 import os
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -29,10 +32,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 from golden_generator import KINDS, faces, recipe_discriminator, recipe_generator, recipe_vgg  # noqa: E402
 from golden_set import PREFIX  # noqa: E402
+from step_parts import parts_of  # noqa: E402
 from train_step import Pairs, made_up_pairs  # noqa: E402
 
 from gdpw.config import GeneratorConfig, LossWeights  # noqa: E402
-from gdpw.parallel import average, processes, rank  # noqa: E402
+from gdpw.parallel import GradientAverage, average, processes, rank  # noqa: E402
 from gdpw.rasterizer import make_rasterizer  # noqa: E402
 from gdpw.training import Batch, StepConfig, Training, TrainStep  # noqa: E402
 
@@ -74,10 +78,25 @@ def run_losses(pairs: Pairs, options: argparse.Namespace) -> dict[str, Any]:
 def run_speed(pairs: Pairs, options: argparse.Namespace) -> float:
     """Pairs a second of all processes together, in the fast mode."""
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
-    compiled = options.execution != "eager"
-    training, step = start(
-        options, StepConfig(precision="bfloat16", execution=options.execution, channels_last=compiled)
+    config = StepConfig(
+        precision="bfloat16", execution=options.execution, graphed=options.graphed, channels_last=options.channels_last
     )
+    training, step = start(options, config)
+    speed = pairs_a_second(training, step, pairs, options)
+    if options.parts:
+        batches = [share(pairs, number, options.speed_batch * processes())[1] for number in range(4)]
+        lines = list(parts_of(step, batches))
+        if rank() == 0:
+            print(*lines, sep="\n", flush=True)
+        if processes() > 1:
+            with mock.patch.object(GradientAverage, "during_backward", nullcontext):
+                alone = pairs_a_second(*start(options, config), pairs, options)
+            if rank() == 0:
+                print(f"pairs/s without averaging gradients: {alone:.1f}", flush=True)
+    return speed
+
+
+def pairs_a_second(training: Training, step: TrainStep, pairs: Pairs, options: argparse.Namespace) -> float:
     batch = options.speed_batch * processes()
     for number in range(15 + options.speed_steps):
         if number == 15:
@@ -97,7 +116,7 @@ def gather(value: Any) -> list[Any]:
     return values
 
 
-def compare(found: dict[str, Any], reference: dict[str, Any]) -> None:
+def compare_losses(found: dict[str, Any], reference: dict[str, Any]) -> None:
     worst = [
         max(abs(row[name] - wanted[name]) / max(abs(wanted[name]), 1e-3) for name in wanted)
         for row, wanted in zip(found["terms"], reference["terms"], strict=True)
@@ -110,6 +129,11 @@ def compare(found: dict[str, Any], reference: dict[str, Any]) -> None:
         "statistics against one process, relative:",
         " ".join(f"{a / b - 1:.1e}" for a, b in zip(ours, theirs, strict=True)),
     )
+
+
+def compare(found: dict[str, Any], reference: dict[str, Any]) -> None:
+    if "terms" in found:
+        compare_losses(found, reference)
     if found.get("pairs_per_second") and reference.get("pairs_per_second"):
         print(f"times one GPU: {found['pairs_per_second'] / reference['pairs_per_second']:.2f}")
 
@@ -124,9 +148,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--speed-batch", type=int, default=16, help="of each process")
     parser.add_argument("--speed-steps", type=int, default=30)
-    parser.add_argument(
-        "--execution", choices=("eager", "compiled", "graphed"), default="compiled", help="for the speed"
-    )
+    parser.add_argument("--execution", choices=("eager", "compiled"), default="compiled", help="for the speed")
+    parser.add_argument("--graphed", action="store_true", help="for the speed: CUDA graphs")
+    parser.add_argument("--channels-last", action="store_true", help="for the speed")
+    parser.add_argument("--parts", action="store_true", help="say where the time goes")
+    parser.add_argument("--no-losses", action="store_true", help="the speed alone")
     parser.add_argument("--count", type=int, default=64, help="made-up pairs")
     parser.add_argument("--small", action="store_true", help="a small generator, no VGG")
     parser.add_argument("--no-speed", action="store_true")
@@ -142,17 +168,18 @@ def main() -> None:
 
     with torch.no_grad():
         pairs = made_up_pairs(start(options, StepConfig())[0].generator, options.count, options.size, options.device)
-    found = run_losses(pairs, options)
+    found = {} if options.no_losses else run_losses(pairs, options)
     if on_gpu and not options.no_speed:
         found["pairs_per_second"] = run_speed(pairs, options)
     if rank() == 0:
         options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / f"world-{processes()}.json").write_text(json.dumps(found))
+        part = "-speed" if options.no_losses else ""
+        (options.out / f"world-{processes()}{part}.json").write_text(json.dumps(found))
         name = torch.cuda.get_device_name() if on_gpu else "CPU"
         what = f"{options.guidance}, {options.size}x{options.size}"
         print(f"{processes()} processes, {name}; torch {torch.__version__}; {what}")
         print(f"pairs/s: {found.get('pairs_per_second')}")
-        reference = options.out / "world-1.json"
+        reference = options.out / f"world-1{part}.json"
         if processes() > 1 and reference.exists():
             compare(found, json.loads(reference.read_text()))
     if dist.is_initialized():

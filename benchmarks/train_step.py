@@ -1,16 +1,21 @@
 """One training step: the original's and ours in several modes, same weights and pairs, in one run.
 
     python benchmarks/train_step.py --original CHECKOUT               speed; one NVIDIA GPU, some eight minutes
-    python benchmarks/train_step.py --steps 200 --modes "float32 as published,float32 again,bfloat16 compiled"
+    python benchmarks/train_step.py --modes "bfloat16,bfloat16 graphed" --parts
+                                                                      and where the time goes
+    python benchmarks/train_step.py --steps 200 --modes "float32 as published,float32 again,bfloat16 graphed"
                                                                       whether the fast modes learn alike
     python benchmarks/train_step.py --cpu --size 64 --batch 2         ours alone, to see that it runs
 
 CHECKOUT is one of yataoz/face_reenact_GDPW; it needs nvdiffrast, which then draws on both sides. Weights, VGG's too,
 are those of the parity set. Pairs are made up: heads of many colours that turn before a smooth ground, or, with
-`--pairs FILE.npz`, real ones: source, driving (N, S, S, 3) uint8, source_vertices, driving_vertices (N, 5023, 3) NDC.
-`ms` is the median time of a step from pictures and meshes on the device, drawing included, over its last half;
-`first` is the largest relative difference of a term of the first step from that of the first row. The terms are means
-over the last quarter of the steps.
+`--dataset`, real ones of the generic head, the first of a run. `ms` is the median time of a step from pictures and
+meshes on the device, drawing included, over its last half, `host` the part of it until Python is through: where it is
+nearly all, the GPU waits for Python. `first` is the largest relative difference of a term of the first step from that
+of the first row. The terms are means over the last quarter of the steps.
+
+`--parts` profiles four more steps of each mode: milliseconds of the GPU's kernels a step, by kind and one by one, and,
+where the mode is not graphed, by phase, being waited for between phases.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -34,12 +40,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 from golden_generator import KINDS, faces, recipe_discriminator, recipe_generator, recipe_vgg  # noqa: E402
 from golden_set import PREFIX, read_npz, smooth  # noqa: E402
 from original import open_original  # noqa: E402
+from step_parts import parts_of  # noqa: E402
 
+from fit_deca.head import load_generic_head  # noqa: E402
 from gdpw.config import GeneratorConfig, LossWeights  # noqa: E402
 from gdpw.generator import Generator  # noqa: E402
 from gdpw.perceptual import PerceptualNetwork  # noqa: E402
 from gdpw.rasterizer import RasterizerName, make_rasterizer  # noqa: E402
 from gdpw.training import Batch, StepConfig, Training, TrainStep  # noqa: E402
+from pipeline.dataset import open_dataset  # noqa: E402
+from pipeline.loader import LoaderConfig, PairLoader  # noqa: E402
 
 TERMS = ("pixel", "perceptual", "warp_perceptual", "feature_matching", "warp_feature_matching")
 """What is to fall: the reconstruction terms."""
@@ -60,34 +70,38 @@ class Pairs(NamedTuple):
 
 
 class Mode(NamedTuple):
-    """How our step runs. tf32: convolutions and products of float32 in TF32."""
+    """How our step runs. tf32: convolutions and products of float32 in TF32. tuned: cuDNN tries its algorithms out."""
 
     name: str
     config: StepConfig
     tf32: bool = True
     decay: float | None = None
+    tuned: bool = False
 
+
+FAST = StepConfig(precision="bfloat16", execution="compiled", channels_last=True)
 
 MODES = (
     Mode("float32 as published", StepConfig(), tf32=False),
     Mode("float32 again", StepConfig(), tf32=False),
     Mode("float32 TF32", StepConfig()),
     Mode("bfloat16", StepConfig(precision="bfloat16")),
+    Mode("bfloat16 graphed", StepConfig(precision="bfloat16", graphed=True)),
+    Mode("bfloat16 graphed tuned", StepConfig(precision="bfloat16", graphed=True), tuned=True),
     Mode("bfloat16 channels last", StepConfig(precision="bfloat16", channels_last=True)),
+    Mode("bfloat16 channels last graphed", StepConfig(precision="bfloat16", graphed=True, channels_last=True)),
     Mode("float32 compiled", StepConfig(execution="compiled")),
-    Mode("bfloat16 compiled", StepConfig(precision="bfloat16", execution="compiled", channels_last=True)),
-    Mode(
-        "bfloat16 compiled average",
-        StepConfig(precision="bfloat16", execution="compiled", channels_last=True),
-        decay=0.999,
-    ),
-    Mode("bfloat16 graphed", StepConfig(precision="bfloat16", execution="graphed", channels_last=True)),
+    Mode("bfloat16 compiled", FAST),
+    Mode("bfloat16 compiled graphed", replace(FAST, graphed=True)),
+    Mode("bfloat16 compiled graphed tuned", replace(FAST, graphed=True), tuned=True),
+    Mode("bfloat16 compiled graphed average", replace(FAST, graphed=True), decay=0.999),
 )
 
 
 class Row(NamedTuple):
     name: str
     milliseconds: float | None = None
+    host: float | None = None
     pairs_per_second: float | None = None
     gigabytes: float | None = None
     first: dict[str, float] | None = None
@@ -115,11 +129,12 @@ def made_up_pairs(generator: Generator, count: int, size: int, device: str) -> P
     return Pairs(*map(torch.stack, parts))
 
 
-def read_pairs(path: Path, device: str) -> Pairs:
-    with np.load(path, allow_pickle=False) as arrays:
-        pictures = [torch.from_numpy(arrays[name]).movedim(3, 1).float() / 255 for name in ("source", "driving")]
-        meshes = [torch.from_numpy(arrays[f"{name}_vertices"]).float() for name in ("source", "driving")]
-    return Pairs(*(tensor.to(device) for tensor in (*pictures, *meshes)))
+def dataset_pairs(options: argparse.Namespace) -> Pairs:
+    """The first `--count` pairs that a training on the dataset would see."""
+    loader = PairLoader(open_dataset(options.dataset), LoaderConfig(batch_size=options.count, size=options.size))
+    batch = loader.read(0).to(options.device)
+    pictures = [x.float() / 255 for x in (batch.source, batch.driving)]
+    return Pairs(*pictures, batch.source_vertices, batch.driving_vertices)
 
 
 def steps_of(step: Callable[[tuple[Tensor, ...]], dict[str, Tensor]], pairs: Pairs, options: argparse.Namespace) -> Row:
@@ -127,21 +142,24 @@ def steps_of(step: Callable[[tuple[Tensor, ...]], dict[str, Tensor]], pairs: Pai
     device = pairs.source.device.type
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    times, terms = [], []
+    times, host, terms = [], [], []
     for number in range(options.steps):
         batch = pairs.batch(number, options.batch)
         wait(device)
         start = time.perf_counter()
         terms.append(step(batch))
+        host.append(time.perf_counter() - start)
         wait(device)
         times.append(time.perf_counter() - start)
-    seconds = statistics.median(times[len(times) // 2 :])
+    seconds, python = (statistics.median(each[len(each) // 2 :]) for each in (times, host))
     means = {
         name: statistics.mean(float(each[name]) for each in terms[-max(1, len(terms) // 4) :]) for name in terms[0]
     }
     first = {name: float(term) for name, term in terms[0].items()}
     memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
-    return Row("", seconds * 1000, options.batch / seconds, memory, first, means, f"first step {times[0]:.0f} s")
+    return Row(
+        "", seconds * 1000, python * 1000, options.batch / seconds, memory, first, means, f"first step {times[0]:.0f} s"
+    )
 
 
 def wait(device: str) -> None:
@@ -152,6 +170,7 @@ def wait(device: str) -> None:
 def measure(mode: Mode, pairs: Pairs, vgg: PerceptualNetwork | None, options: argparse.Namespace) -> Row:
     torch._dynamo.reset()
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = mode.tf32
+    torch.backends.cudnn.benchmark = mode.tuned
     training = Training.start(make_generator(options), recipe_discriminator().to(options.device), decay=mode.decay)
     train_step = TrainStep(training, LossWeights(), vgg, mode.config)
 
@@ -159,7 +178,11 @@ def measure(mode: Mode, pairs: Pairs, vgg: PerceptualNetwork | None, options: ar
         terms = train_step(Batch.draw(training.generator, *batch)).terms
         return dict(zip(terms, torch.stack(list(terms.values())), strict=True))
 
-    return steps_of(step, pairs, options)._replace(name=mode.name)
+    row = steps_of(step, pairs, options)._replace(name=mode.name)
+    if options.parts:
+        batches = [pairs.batch(number, options.batch) for number in range(4)]
+        print(f"\n{mode.name}", *parts_of(train_step, batches), sep="\n", flush=True)
+    return row
 
 
 def measure_original(checkout: Path, pairs: Pairs, options: argparse.Namespace) -> Row:
@@ -212,22 +235,37 @@ def published_terms(logged: dict[str, list[dict[str, Tensor]]]) -> dict[str, Ten
 
 def make_generator(options: argparse.Namespace) -> Generator:
     generator = recipe_generator(GeneratorConfig(guidance=options.guidance), f"{PREFIX}G/{options.guidance}")
-    generator.mesh_renderer.rasterizer = make_rasterizer(options.rasterizer, faces())
+    triangles = faces()
+    if options.dataset:
+        head = load_generic_head()
+        triangles, state = torch.from_numpy(head.faces), generator.state_dict()
+        generator = Generator(replace(generator.config, vertices=len(head.v_template)), triangles)
+        own = {
+            name: state[name][: len(value)] if name == "embeds" else state[name]
+            for name, value in generator.state_dict().items()
+            if name != "mesh_renderer.tri"
+        }
+        generator.load_state_dict(own, strict=False)
+    generator.mesh_renderer.rasterizer = make_rasterizer(options.rasterizer, triangles)
     return generator.to(options.device)
 
 
 def table(rows: list[Row]) -> Iterator[str]:
-    yield f"{'':30}{'ms':>9}{'pairs/s':>9}{'GB':>7}{'first':>10}" + "".join(f"{name[:14]:>16}" for name in TERMS)
+    yield f"{'':32}{'ms':>9}{'host':>9}{'pairs/s':>9}{'GB':>7}{'first':>10}" + "".join(
+        f"{name[:14]:>16}" for name in TERMS
+    )
     reference = next((row.first for row in rows if row.first), None)
     for row in rows:
         if row.milliseconds is None or row.first is None or row.terms is None or reference is None:
-            yield f"{row.name:30} {row.note}"
+            yield f"{row.name:32} {row.note}"
             continue
         common = [name for name in TERMS if name in row.first and name in reference]
         first = max(abs(row.first[name] / reference[name] - 1) for name in common)
-        numbers = f"{row.milliseconds:9.1f}{row.pairs_per_second:9.1f}{row.gigabytes or 0:7.1f}{first:10.1e}"
+        numbers = (
+            f"{row.milliseconds:9.1f}{row.host:9.1f}{row.pairs_per_second:9.1f}{row.gigabytes or 0:7.1f}{first:10.1e}"
+        )
         yield (
-            f"{row.name:30}{numbers}"
+            f"{row.name:32}{numbers}"
             + "".join(f"{row.terms.get(n, float('nan')):16.4f}" for n in TERMS)
             + f"  {row.note}"
         )
@@ -259,8 +297,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--pairs", type=Path, metavar="FILE.npz", help="real pairs instead of made-up ones")
-    parser.add_argument("--count", type=int, default=64, help="made-up pairs")
+    parser.add_argument("--dataset", type=Path, help="real pairs of the generic head instead of made-up ones")
+    parser.add_argument("--count", type=int, default=64, help="pairs, again and again")
+    parser.add_argument("--parts", action="store_true", help="say where the time goes")
     parser.add_argument("--no-perceptual", action="store_true", help="without VGG")
     parser.add_argument("--modes", help="only these, parted by commas")
     parser.add_argument("--seconds", type=float, default=420, help="start no further mode after this time")
@@ -271,8 +310,8 @@ def main() -> None:
     checkout = options.original and options.original.resolve()
 
     started = time.perf_counter()
-    if options.pairs:
-        pairs = read_pairs(options.pairs, options.device)
+    if options.dataset:
+        pairs = dataset_pairs(options)
     else:
         with torch.no_grad():
             pairs = made_up_pairs(make_generator(options), options.count, options.size, options.device)

@@ -8,7 +8,12 @@ from torch import Tensor
 
 def full_precision(x: Tensor) -> Tensor:
     """`x` as float32, or as float64 if it is that already: half precision is too coarse for flows and pictures."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x.to(full_type(x))
+
+
+def full_type(x: Tensor) -> torch.dtype:
+    """That of `full_precision(x)`."""
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def without_autocast(x: Tensor) -> torch.autocast:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -12,19 +13,21 @@ from torch import Tensor
 
 from gdpw.config import LossWeights
 from gdpw.discriminator import MultiScaleDiscriminator
-from gdpw.execution import COMPILE_MODES, Execution
 from gdpw.generator import Generator, GeneratorOutput
 from gdpw.guidance import Guidance
 from gdpw.losses import Comparison, compare, discriminator_terms, generator_terms, weight_penalty
 from gdpw.moving_average import MovingAverage
-from gdpw.parallel import average
+from gdpw.parallel import GradientAverage, average
 from gdpw.perceptual import PerceptualNetwork
+from gdpw.replay import Replay
 from gdpw.schedule import LearningRate
 
 if TYPE_CHECKING:
     from gdpw.checkpoint import Checkpoint
 
 Precision = Literal["float32", "bfloat16"]
+
+StepExecution = Literal["eager", "compiled"]
 
 
 @dataclass
@@ -160,16 +163,19 @@ class StepConfig:
     """How a step is computed; what it computes stays the same.
 
     precision: of features; weights, flows, grids, pictures and losses are float32 in any case.
-    execution: as written; compiled; compiled and replayed as CUDA graphs.
+    execution: as written, or compiled, which takes minutes at the first step.
+    graphed: replay the step as a CUDA graph, so that the GPU never waits for Python; for batches of one size, in one
+    part.
     channels_last: how features lie in memory.
     """
 
     precision: Precision = "float32"
-    execution: Execution = "eager"
+    execution: StepExecution = "eager"
+    graphed: bool = False
     channels_last: bool = False
 
     def __post_init__(self) -> None:
-        for name, allowed in {"precision": get_args(Precision), "execution": get_args(Execution)}.items():
+        for name, allowed in {"precision": get_args(Precision), "execution": get_args(StepExecution)}.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
 
@@ -177,8 +183,8 @@ class StepConfig:
 class StepResult(NamedTuple):
     """The loss terms of both players by name, and the pictures they were computed on; all without history.
 
-    Of a step of several batches the terms are their means, the pictures those of the last. Pictures of a step that was
-    replayed as CUDA graphs last until the next one.
+    Of a step of several batches the terms are their means, the pictures those of the last. What a graphed step returns
+    lasts until the next one.
     """
 
     terms: dict[str, Tensor]
@@ -205,38 +211,69 @@ class TrainStep:
         self.training, self.weights, self.config = training, weights, config or StepConfig()
         self._memory_format = torch.channels_last if self.config.channels_last else torch.contiguous_format
         self._perceptual = self._prepared(perceptual)
+        generator, discriminator = training.generator, training.discriminator
+        self._embeds = [generator.embeds] if generator.config.uses_embedding else []
+        own = [p for p in generator.parameters() if all(p is not each for each in self._embeds)]
+        self._averages = GradientAverage(own), GradientAverage(discriminator.parameters())
         self._play_generator = self._executed(self._generator_pass)
         self._play_discriminator = self._executed(self._discriminator_pass)
+        self._replay = Replay(self._passes_of_maps, [*own, *discriminator.parameters()])
 
     def __call__(self, *batches: Batch) -> StepResult:
         """Move `training`; leave the batches alone. Several batches accumulate their gradients for one update.
 
         Raises FloatingPointError, before the update, if a term is not finite. On a GPU, where looking would hold up the
-        work, the update is left out instead: whoever fetches the terms looks, see `refuse_non_finite`.
+        work, the update is left out instead: whoever fetches the terms looks, see `refuse_non_finite`. Raises
+        ValueError for several batches, or another size of picture than before, where the step is graphed.
         """
         training = self.training
         training.generator.train()
         training.discriminator.train()
-        if self.config.execution == "graphed":
-            torch.compiler.cudagraph_mark_step_begin()
-
         training.generator_optimizer.zero_grad()
         training.discriminator_optimizer.zero_grad()
-        training.discriminator.requires_grad_(False)
-        of_generator, comparisons = [], []
-        for batch in batches:
-            terms, output, comparison = self._play_generator(self._laid_out(batch))
-            of_generator.append(self._backward(terms, len(batches)))
-            comparisons.append(comparison)
-        generator_terms = self._update(training.generator_optimizer, of_generator)
-        training.discriminator.requires_grad_(True)
-
-        of_discriminator = [self._backward(self._play_discriminator(each), len(batches)) for each in comparisons]
-        terms = generator_terms | self._update(training.discriminator_optimizer, of_discriminator)
+        if self.config.graphed:
+            passes = self._replayed_passes(*batches)
+        else:
+            passes = self._passes([self._laid_out(batch) for batch in batches])
+        average([p.grad for p in self._embeds if p.grad is not None])
+        self._update(training.generator_optimizer, passes.generator_terms)
+        self._update(training.discriminator_optimizer, passes.discriminator_terms)
         training.step += 1
         if training.moving_average:
             training.moving_average.update(training.generator)
-        return StepResult(terms, output, comparison)
+        return StepResult(passes.generator_terms | passes.discriminator_terms, passes.output, passes.comparison)
+
+    def _replayed_passes(self, *batches: Batch) -> _Passes:
+        if len(batches) > 1:
+            raise ValueError("a graphed step has one part: a replay writes over the pictures of the part before")
+        (batch,) = batches
+        return self._replay(*batch[:3], *batch.guidance)
+
+    def _passes_of_maps(
+        self, source: Tensor, target: Tensor, embedding: Tensor | None, flow: Tensor, driving_embedding: Tensor | None
+    ) -> _Passes:
+        batch = Batch(source, target, embedding, Guidance(flow, driving_embedding))
+        return self._passes([self._laid_out(batch)])
+
+    def _passes(self, batches: Sequence[Batch]) -> _Passes:
+        """Terms and gradients of both players. Neither moves meanwhile, and the generator's gradients travel between
+        processes while the discriminator is at work."""
+        of_generator, of_discriminator = self._averages
+        generator_terms, discriminator_terms, comparisons = [], [], []
+        self.training.discriminator.requires_grad_(False)
+        for number, batch in enumerate(batches, 1):
+            terms, output, comparison = self._play_generator(batch)
+            with of_generator.during_backward() if number == len(batches) else nullcontext():
+                generator_terms.append(_backward(terms, len(batches)))
+            comparisons.append(comparison)
+        self.training.discriminator.requires_grad_(True)
+        for number, comparison in enumerate(comparisons, 1):
+            terms = self._play_discriminator(comparison)
+            with of_discriminator.during_backward() if number == len(batches) else nullcontext():
+                discriminator_terms.append(_backward(terms, len(batches)))
+        of_generator.wait()
+        of_discriminator.wait()
+        return _Passes(_means(generator_terms), _means(discriminator_terms), output, comparison)
 
     def _generator_pass(self, batch: Batch) -> tuple[dict[str, Tensor], GeneratorOutput, Comparison]:
         """The generator's terms, with their history, and the pictures, without."""
@@ -253,26 +290,18 @@ class TrainStep:
         with self._autocast(comparison.target):
             return discriminator_terms(comparison, self.training.discriminator, self.weights)
 
-    def _backward(self, terms: dict[str, Tensor], batches: int) -> dict[str, Tensor]:
-        """Add to the gradients. Returns the terms without their history."""
-        (torch.stack(list(terms.values())).sum() / batches).backward()
-        return {name: term.detach() for name, term in terms.items()}
-
-    def _update(self, optimizer: torch.optim.Optimizer, terms: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """One step of the optimiser. Returns the means of the terms over the batches."""
-        means = {name: torch.stack([each[name] for each in terms]).mean(0) for name in terms[0]}
-        total = torch.stack(list(means.values())).sum()
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        average([*gradients, total])
+    def _update(self, optimizer: torch.optim.Optimizer, terms: dict[str, Tensor]) -> None:
+        """One step of the optimiser, unless a term is not finite in some process."""
+        total = torch.stack(list(terms.values())).sum()
+        average([total])
         for group in optimizer.param_groups:
             group["lr"] = self.training.learning_rate.at(self.training.step)
         if optimizer.defaults["fused"]:
             optimizer.grad_scale, optimizer.found_inf = None, (~total.isfinite()).float()  # type: ignore[attr-defined]
         elif not total.isfinite():
-            refuse_non_finite(self.training.step, {name: term.item() for name, term in means.items()})
+            refuse_non_finite(self.training.step, {name: term.item() for name, term in terms.items()})
             raise FloatingPointError(f"step {self.training.step}: a term of another process is not finite")
         optimizer.step()
-        return means
 
     def _autocast(self, x: Tensor) -> torch.autocast:
         return torch.autocast(x.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
@@ -285,12 +314,30 @@ class TrainStep:
         return perceptual
 
     def _executed(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        mode = COMPILE_MODES.get(self.config.execution)
-        return torch.compile(function, dynamic=False, mode=mode) if mode else function
+        return torch.compile(function, dynamic=False) if self.config.execution == "compiled" else function
 
     def _laid_out(self, batch: Batch) -> Batch:
         source, target = (x.contiguous(memory_format=self._memory_format) for x in batch[:2])
         return batch._replace(source=source, target=target)
+
+
+class _Passes(NamedTuple):
+    """What the passes of a step leave beside gradients; the terms are means over its batches."""
+
+    generator_terms: dict[str, Tensor]
+    discriminator_terms: dict[str, Tensor]
+    output: GeneratorOutput
+    comparison: Comparison
+
+
+def _backward(terms: dict[str, Tensor], batches: int) -> dict[str, Tensor]:
+    """Add to the gradients. Returns the terms without their history."""
+    (torch.stack(list(terms.values())).sum() / batches).backward()
+    return {name: term.detach() for name, term in terms.items()}
+
+
+def _means(terms: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([each[name] for each in terms]).mean(0) for name in terms[0]}
 
 
 def train_step(

@@ -42,7 +42,8 @@ def backward_warp(feature: Tensor, flow: Tensor) -> Tensor:
         raise ValueError(f"feature {tuple(feature.shape)} and flow {tuple(flow.shape)} differ in height or width")
     height, width = flow.shape[-2:]
     grid = base_grid(height, width, flow.dtype, flow.device) + flow.permute(0, 2, 3, 1)
-    shared = feature.to(grid.dtype).expand(len(flow), -1, -1, -1)
+    # Not channels last: a GPU samples neighbours side by side, channel by channel.
+    shared = feature.to(grid.dtype, memory_format=torch.contiguous_format).expand(len(flow), -1, -1, -1)
     sampled = F.grid_sample(shared, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return sampled.to(feature.dtype, memory_format=memory_format(feature))
 

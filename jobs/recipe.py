@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gdpw.config import DiscriminatorConfig, GeneratorConfig, GuidanceKind, LossWeights
 from gdpw.perceptual import PerceptualName
@@ -12,8 +12,12 @@ from gdpw.schedule import LearningRate
 from gdpw.training import StepConfig
 from pipeline.augment import AugmentConfig
 from pipeline.loader import LoaderConfig
+from pipeline.stream import StreamConfig
 
 PresetName = Literal["paper", "small", "tiny"]
+
+Reading = Literal["frames", "stream"]
+"""How a dataset is read: frame by frame, wherever they lie, or shard by shard from end to end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,9 @@ class Recipe:
     accumulation: in how many parts each process computes its share of a batch.
     decay: of the generator's moving average; None keeps none.
     keep: how many checkpoints stay.
+    reading: `frames` is fair to people, and gives any number of workers the same pairs. `stream` is for stores where
+    small reads are slow: every track is as likely as any other, and the pairs are the same again, also after a resume,
+    for the same number of workers. stream: how shards become pairs then.
     """
 
     steps: int = 1_000_000
@@ -51,6 +58,8 @@ class Recipe:
     losses: LossWeights = field(default_factory=LossWeights)
     learning_rate: LearningRate = field(default_factory=LearningRate)
     pairs: LoaderConfig = field(default_factory=LoaderConfig)
+    reading: Reading = "frames"
+    stream: StreamConfig = field(default_factory=StreamConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     step: StepConfig = field(
         default_factory=lambda: StepConfig(precision="bfloat16", execution="compiled", channels_last=True)
@@ -65,7 +74,9 @@ class Recipe:
         for name in ("steps", "accumulation", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
-        if self.accumulation > 1 and self.step.execution == "graphed":
+        if self.reading not in get_args(Reading):
+            raise ValueError(f"reading must be one of {', '.join(get_args(Reading))}, got {self.reading!r}")
+        if self.accumulation > 1 and self.step.graphed:
             raise ValueError("a graphed step has one part: a replay writes over the pictures of the part before")
         if self.decay is not None and not 0 < self.decay < 1:
             raise ValueError(f"decay must lie between 0 and 1, got {self.decay}")

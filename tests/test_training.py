@@ -17,6 +17,7 @@ from gdpw.errors import CheckpointError
 from gdpw.guidance import Guidance
 from gdpw.losses import discriminator_gan_loss, generator_gan_loss, gram_distances, weight_penalty
 from gdpw.perceptual import Vgg19
+from gdpw.replay import WARM_UP
 from gdpw.schedule import LearningRate
 from gdpw.training import Batch, StepConfig, StepResult, Training, TrainStep, refuse_non_finite, train_step
 
@@ -227,18 +228,18 @@ def test_the_average_and_random_numbers_are_resumed(batch: Batch, tmp_path: Path
 
 
 @pytest.mark.gpu
-def test_a_compiled_step_has_the_terms_of_an_eager_one(batch: Batch) -> None:
+def test_compiled_and_graphed_steps_have_the_terms_of_an_eager_one(batch: Batch) -> None:
     def moved(x: Tensor | None) -> Tensor | None:
         return x if x is None else x.cuda()
 
     here = Batch(batch.source.cuda(), batch.target.cuda(), None, Guidance(*map(moved, batch.guidance)))
     results = []
-    for execution in ("eager", "compiled", "graphed"):
+    for execution, graphed in (("eager", False), ("eager", True), ("compiled", False), ("compiled", True)):
         torch.manual_seed(0)
         discriminator = MultiScaleDiscriminator(DiscriminatorConfig(blocks=2)).cuda()
         training = Training.start(recipe_generator(CONFIG, "test/losses").cuda(), discriminator)
-        step = TrainStep(training, LossWeights(), config=StepConfig(execution=execution))
-        results.append([{n: t.item() for n, t in step(here).terms.items()} for _ in range(4)])
+        step = TrainStep(training, LossWeights(), config=StepConfig(execution=execution, graphed=graphed))
+        results.append([{n: t.item() for n, t in step(here).terms.items()} for _ in range(WARM_UP + 3)])
     for other in results[1:]:
         for ours, theirs in zip(other, results[0], strict=True):
             assert ours == pytest.approx(theirs, rel=0.02)
