@@ -56,7 +56,7 @@ def measured(stage: FitTrack, fit: FitResult | Fit) -> str:
     """Error, its 95th percentile, jitter."""
     points = stage.flame.mediapipe_points(torch.as_tensor(fit.vertices))[..., :2].numpy()
     median, p95 = np.quantile(np.asarray(fit.error_px), [0.5, 0.95])
-    return f"{median:7.3f} {p95:6.2f} {jitter(points):6.3f}"
+    return f"{median:7.3f} {p95:6.3f} {jitter(points):6.3f}"
 
 
 def compare(stage: FitTrack, fitter: LandmarkTracks, cropped: CroppedTrack) -> str:

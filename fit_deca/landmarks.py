@@ -54,9 +54,10 @@ USUAL = {
 LASTING_EXPRESSION = 0.1
 """Standard deviation of expressions while the shape is sought: small, so that what lasts is put down to the shape."""
 
-REFINED_EXPRESSION, REFINED_LASTING_EXPRESSION = 2.0, 0.3
-"""The same two where the fit starts from codes: expressions about those of the codes, and, since the shape is about
-known, lasting ones less firmly at rest."""
+REFINED_SHAPE, REFINED_EXPRESSION = 2.0, 4.0
+"""Standard deviations of shape and expression about those of codes that the fit starts from. Codes may err by more than
+people differ, and those of expressions err in each frame by themselves, which is jitter. While the shape is sought,
+expressions are as free as usual: the codes say what of a face lasts, so that it need not be told from what does not."""
 
 PACE = {
     "rotation": (0.15,) * 3,
@@ -126,10 +127,12 @@ class FitResult(NamedTuple):
 class _Usual(NamedTuple):
     """What is usual of T frames: shape (100,), motions (T, 65) still without a camera, and how certain each part is.
 
-    certainty, lasting_certainty: (65,) inverse squared standard deviations, the latter while the shape is sought.
+    All certainties are inverse squared standard deviations. certainty, lasting_certainty: (65,) of motions, the latter
+    while the shape is sought.
     """
 
     shape: Tensor
+    shape_certainty: float
     motion: Tensor
     certainty: Tensor
     lasting_certainty: Tensor
@@ -185,17 +188,18 @@ class LandmarkFitter:
         """What to expect of a track's faces before the points are looked at."""
         shape = head_pose.new_zeros(SHAPE_SIZE)
         motion = head_pose.new_zeros(len(head_pose), MOTION_SIZE)
-        freedom, lasting = USUAL["expression"][0], LASTING_EXPRESSION
+        shape_freedom, usual = 1.0, USUAL["expression"][0]
+        freedom, lasting = usual, LASTING_EXPRESSION
         if start is not None:
             codes = Codes(*(code.to(head_pose) for code in start))
             shape, motion = codes.shape.median(0).values, self._model.motion(codes)
-            freedom, lasting = REFINED_EXPRESSION, REFINED_LASTING_EXPRESSION
+            shape_freedom, freedom, lasting = REFINED_SHAPE, REFINED_EXPRESSION, usual
         motion[:, ROTATION] = matrix_to_axis_angle(head_pose)
 
         def certainty(expression: float) -> Tensor:
             return self._vector(USUAL | {"expression": (expression,) * MOTION_SIZES["expression"]}) ** -2
 
-        return _Usual(shape, motion, certainty(freedom), certainty(lasting))
+        return _Usual(shape, shape_freedom**-2, motion, certainty(freedom), certainty(lasting))
 
     def _placed(self, shape: Tensor, motion: Tensor, points: Tensor) -> Tensor:
         """The motions (T, 65), scaled and shifted so that the faces lie on the points (T, 2, P) with least squares."""
@@ -242,13 +246,14 @@ class LandmarkFitter:
         rest[:, EXPRESSION] = 0
         motion, shape = self._placed(usual.shape, rest, points[:, :2]), usual.shape
         expected = motion.double()
+        about = usual.shape_certainty * torch.eye(SHAPE_SIZE).to(expected)
         for _ in range(self.config.shape_steps):
             hessian, descent = self._equations(self._model.neutral(shape), points, motion, with_shape=True)
             own = hessian[:, :MOTION_SIZE, :MOTION_SIZE] + torch.diag(usual.lasting_certainty)
             tie = hessian[:, :MOTION_SIZE, MOTION_SIZE:]
-            common = hessian[:, MOTION_SIZE:, MOTION_SIZE:].sum(0) + torch.eye(SHAPE_SIZE).to(hessian)
+            common = hessian[:, MOTION_SIZE:, MOTION_SIZE:].sum(0) + about
             own_descent = descent[:, :MOTION_SIZE] + usual.lasting_certainty * (expected - motion)
-            common_descent = descent[:, MOTION_SIZE:].sum(0) + usual.shape - shape
+            common_descent = descent[:, MOTION_SIZE:].sum(0) + usual.shape_certainty * (usual.shape - shape)
             answers = torch.cholesky_solve(torch.cat([own_descent[..., None], tie], dim=2), torch.linalg.cholesky(own))
             reduced = torch.cat([common_descent[:, None], common], dim=1) - (tie.mT @ answers).sum(0)
             shape_step = torch.linalg.solve(reduced[:, 1:], reduced[:, 0])
