@@ -33,7 +33,9 @@ def report(progress: Progress, *, finished: bool, now: float) -> str:
     silence = now - progress.last
     rows += [("last result", f"{_span(silence)} ago" if progress.since else "none yet in this run")]
     left = progress.seconds_left
-    rows += [("left", "not known yet" if left is None else f"about {_span(left)} at the pace of this run, if it runs")]
+    rows += [
+        ("left", "not known yet" if left is None else f"about {_span(left)} at the recent pace of this run, if it runs")
+    ]
     return aligned(rows)
 
 

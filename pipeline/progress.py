@@ -14,13 +14,18 @@ from pipeline.pieces import Pieces
 from pipeline.plan import ClipResult
 from pipeline.render_ledger import RenderRow
 
+RECENT = 600.0
+"""Seconds whose results tell the pace: long enough for many clips, short enough for nodes that come and go."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """clips: planned, or jobs; what: which of both. statuses, reasons: how many ended so. frames: in what is written.
 
-    missing: clips that the present run had to do at its start; since: how many of them it has done, with frames_since
-    frames. seconds: from its start to its last result. last: when that was, seconds since the epoch; its start if none.
+    missing: clips that the present run had to do at its start; since: how many of them it has done. last: when the last
+    one was, seconds since the epoch; its start if none. recent: how many were done in the `RECENT` seconds before that,
+    or from its start on, with recent_frames frames in recent_seconds. All times are of the clock of the machine that
+    runs it.
     """
 
     what: str = "clips"
@@ -30,18 +35,19 @@ class Progress:
     frames: int
     missing: int
     since: int
-    frames_since: int
-    seconds: float
     last: float
+    recent: int
+    recent_frames: int
+    recent_seconds: float
 
     @property
     def frames_per_second(self) -> float:
-        return self.frames_since / self.seconds if self.seconds else 0.0
+        return self.recent_frames / self.recent_seconds if self.recent_seconds else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """At the pace of the present run so far, its start included; None before its first result."""
-        return self.seconds / self.since * (self.missing - self.since) if self.since else None
+        """At the recent pace of the present run; None before its first result."""
+        return self.recent_seconds / self.recent * (self.missing - self.since) if self.recent else None
 
 
 def read_progress(out: Path) -> Progress:
@@ -52,8 +58,7 @@ def read_progress(out: Path) -> Progress:
         raise PipelineError(f"{out}: no run of preprocess or render has begun here")
     statuses: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    frames = since = frames_since = 0
-    last = float(run["start"])
+    frames, start, results = 0, float(run["start"]), []
     for key, piece in pieces.read_all():
         if " " in key:
             continue
@@ -62,8 +67,11 @@ def read_progress(out: Path) -> Progress:
         if row.status != Status.DONE and row.reason:
             reasons[row.reason] += 1
         frames += row.frames
-        if piece["time"] >= run["start"]:
-            since, frames_since, last = since + 1, frames_since + row.frames, max(last, piece["time"])
+        if piece["time"] >= start:
+            results.append((piece["time"], row.frames))
+    last = max((when for when, _ in results), default=start)
+    begin = max(start, last - RECENT)
+    recent = [count for when, count in results if when >= begin]
     return Progress(
         what=run.get("what", "clips"),
         clips=run["clips"],
@@ -71,10 +79,11 @@ def read_progress(out: Path) -> Progress:
         reasons=reasons,
         frames=frames,
         missing=run["missing"],
-        since=since,
-        frames_since=frames_since,
-        seconds=last - run["start"],
+        since=len(results),
         last=last,
+        recent=len(recent),
+        recent_frames=sum(recent),
+        recent_seconds=last - begin,
     )
 
 

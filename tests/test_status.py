@@ -13,7 +13,7 @@ from pipeline.assembly import Assembly
 from pipeline.errors import InputError, PipelineError, Reason
 from pipeline.pieces import Pieces
 from pipeline.plan import ClipResult, Plan
-from pipeline.progress import Progress, read_progress
+from pipeline.progress import RECENT, Progress, read_progress
 from pipeline.records import Clip
 from pipeline.sources import Scan
 
@@ -55,8 +55,21 @@ def test_only_what_this_run_has_done_counts_for_what_is_left(tmp_path: Path) -> 
     assert "not known yet" in run(tmp_path)
     second.add("1/v/c", ClipResult.of(CLIPS[1], None, tracks=1, frames=10, seconds=1), [])
     progress = read_progress(tmp_path)
-    assert (progress.since, progress.frames_since, progress.frames) == (1, 10, 1010)
-    assert progress.seconds_left == pytest.approx(3 * progress.seconds)
+    assert (progress.since, progress.recent_frames, progress.frames) == (1, 10, 1010)
+    assert progress.seconds_left == pytest.approx(3 * progress.recent_seconds)
+
+
+def test_the_pace_is_that_of_the_last_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One clip long ago, and then, other nodes having joined, three within the last ten minutes."""
+    clock = iter([0.0, 1000.0, 3000.0, 3400.0, 3600.0])
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    assembly = begin(tmp_path)
+    assembly.note_run(clips=5, missing=5)
+    for clip in CLIPS[:4]:
+        result = ClipResult.of(clip, None, tracks=1, frames=30, seconds=1)
+        assembly.add(f"{clip.identity}/v/c", result, [])
+    progress = read_progress(tmp_path)
+    assert (progress.recent, progress.recent_seconds, progress.seconds_left) == (3, RECENT, RECENT / 3)
 
 
 def test_a_finished_run_has_nothing_left_and_a_silent_one_says_since_when() -> None:
@@ -67,14 +80,15 @@ def test_a_finished_run_has_nothing_left_and_a_silent_one_says_since_when() -> N
         frames=200,
         missing=4,
         since=2,
-        frames_since=200,
-        seconds=10.0,
         last=1000.0,
+        recent=2,
+        recent_frames=200,
+        recent_seconds=10.0,
     )
     text = report(progress, finished=False, now=1100.0)
     assert "20.0" in text
     assert "0:01:40 ago" in text
-    assert "about 0:00:10 at the pace of this run" in text
+    assert "about 0:00:10 at the recent pace of this run" in text
 
 
 def test_a_folder_without_a_run_says_so(tmp_path: Path) -> None:
