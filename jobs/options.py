@@ -9,10 +9,36 @@ from typing import Any
 
 import click
 
-EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-EXISTING = click.Path(exists=True, path_type=Path)
-ANY_PATH = click.Path(path_type=Path)
+from pipeline.errors import PipelineError
+
+
+class _PathOrUrl(click.Path):
+    """What click takes for a path, or a URL of an object store; see `pipeline.storage`."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        from pipeline.storage import check, is_remote, is_url, locate
+
+        if not isinstance(value, str) or not is_url(value):
+            return super().convert(value, parameter, context)
+        try:
+            path = locate(value)
+        except PipelineError as error:
+            self.fail(str(error), parameter, context)
+        if not is_remote(path):
+            return super().convert(str(path), parameter, context)
+        if self.exists:
+            check(path)
+            if not (self.dir_okay if path.is_dir() else self.file_okay):
+                self.fail(f"{value} is a {'folder' if path.is_dir() else 'file'}.", parameter, context)
+        return path
+
+
+EXISTING_FILE = _PathOrUrl(exists=True, dir_okay=False, path_type=Path)
+EXISTING_FOLDER = _PathOrUrl(exists=True, file_okay=False, path_type=Path)
+EXISTING = _PathOrUrl(exists=True, path_type=Path)
+ANY_PATH = _PathOrUrl(path_type=Path)
+LOCAL_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+"""For what libraries open by its name on whatever machine needs it: models, settings."""
 
 
 class Debug:
@@ -31,7 +57,7 @@ debug_option = click.option(
 )
 face_model_option = click.option(
     "--face-model",
-    type=EXISTING_FILE,
+    type=LOCAL_FILE,
     help="FLAME's generic_model.pkl, or an .npz of the same arrays.  [default: the generic head]",
 )
 tracker_option = click.option(

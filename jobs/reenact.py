@@ -107,8 +107,10 @@ def _write(config: ReenactConfig, portrait: Portrait, driving: Driving, animate:
 
 def _check_inputs(config: ReenactConfig) -> None:
     for named in (parse_source(config.source), parse_driving(config.driving)):
-        path = named if isinstance(named, Path) else named[0]
-        if isinstance(path, Path) and not path.exists():
+        if isinstance(named, Camera):
+            continue
+        path = named[0] if isinstance(named, tuple) else named
+        if not path.exists():
             raise MisuseError(f"{path}: no such file or folder")
 
 

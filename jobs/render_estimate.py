@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from jobs.cluster import cores
 from jobs.render import RenderRunConfig
-from pipeline.addresses import Stored, parse_driving
+from pipeline.addresses import Camera, Stored, parse_driving
 from pipeline.dataset import open_dataset
 from pipeline.edit_file import SUFFIX, read_performance
 from pipeline.errors import InputError, PipelineError
@@ -78,12 +78,13 @@ def frames_of(driving: str, face_model: FaceModelStamp) -> int:
         place = parse_driving(driving)
         if isinstance(place, Stored):
             return sum(row.frames for row in stored_tracks(open_dataset(place.dataset), place))
-        if isinstance(place, Path) and place.suffix.lower() == SUFFIX:
+        if isinstance(place, Camera):
+            return 0
+        if place.suffix.lower() == SUFFIX:
             return len(read_performance(place, face_model))
-        if isinstance(place, Path) and place.is_dir():
+        if place.is_dir():
             return sum(suffix_of(name) in PICTURE_SUFFIXES for name in place.iterdir())
-        if isinstance(place, Path):
-            return 1 if file_kind(place) == Kind.PICTURE else len(frame_times(place))
+        return 1 if file_kind(place) == Kind.PICTURE else len(frame_times(place))
     return 0
 
 

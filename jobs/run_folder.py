@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gdpw.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from gdpw.errors import CheckpointError
 from pipeline.atomic import atomic_path
+from pipeline.storage import append, copied
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class RunFolder:
         """The newest checkpoint that can be read; damaged ones are passed over with a warning."""
         for path in self.checkpoints():
             try:
-                return load_checkpoint(path)
+                return _load(path)
             except CheckpointError as error:
                 log.warning("passed over: %s", error)
         return None
@@ -62,8 +63,7 @@ class RunFolder:
     def save(self, checkpoint: Checkpoint, keep: int) -> None:
         """Write it, whole or not at all, and remove the oldest ones beyond `keep`."""
         path = self.path / "checkpoints" / f"step-{checkpoint.step:09d}.pth"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(path, checkpoint)
+        write_checkpoint(path, checkpoint)
         for old in self.checkpoints()[keep:]:
             old.unlink(missing_ok=True)
 
@@ -95,5 +95,15 @@ class RunFolder:
 
     def add_metrics(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append lines."""
-        with self.metrics.open("a") as file:
-            file.writelines(f"{json.dumps(row)}\n" for row in rows)
+        append(self.metrics, "".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, whole or not at all."""
+    with atomic_path(path) as partial:
+        save_checkpoint(partial, checkpoint)
+
+
+def _load(path: Path) -> Checkpoint:
+    with copied(path) as file:
+        return replace(load_checkpoint(file), name=str(path))

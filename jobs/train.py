@@ -22,6 +22,7 @@ from jobs.train_worker import TrainTask, train
 from pipeline.atomic import atomic_path
 from pipeline.dataset import open_dataset
 from pipeline.errors import PipelineError
+from pipeline.storage import for_arrow
 
 MAX_FAILURES = 3
 """How often the processes are started again after one of them died."""
@@ -109,6 +110,7 @@ def _train_under_ray(task: TrainTask, config: TrainConfig) -> None:
         from ray.train.torch import TorchTrainer
 
         on_gpus = ray.cluster_resources().get("GPU", 0) >= config.workers
+        where, store = for_arrow(task.run)
         trainer = TorchTrainer(
             _ray_worker,
             train_loop_config={"task": task},
@@ -116,7 +118,10 @@ def _train_under_ray(task: TrainTask, config: TrainConfig) -> None:
                 num_workers=config.workers, use_gpu=on_gpus, resources_per_worker={"CPU": 1, "GPU": int(on_gpus)}
             ),
             run_config=RunConfig(
-                name="ray", storage_path=str(task.run), failure_config=FailureConfig(max_failures=MAX_FAILURES)
+                name="ray",
+                storage_path=where,
+                storage_filesystem=store,
+                failure_config=FailureConfig(max_failures=MAX_FAILURES),
             ),
         )
         try:

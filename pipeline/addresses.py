@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pipeline.errors import PipelineError
 from pipeline.keys import unescape
+from pipeline.storage import locate
 
 _MOMENT = re.compile(r"(?P<path>.+)@(?P<seconds>[0-9]+(\.[0-9]*)?|\.[0-9]+)s", re.DOTALL)
 
@@ -37,16 +38,16 @@ class Stored(NamedTuple):
 
 
 def parse_source(text: str) -> Path | Moment | Stored:
-    """`face.png`, `clip.mp4@3.2s` or `DATASET::identity/video/clip[/track][@frame]`.
+    """`face.png`, `clip.mp4@3.2s` (names or URLs) or `DATASET::identity/video/clip[/track][@frame]`.
 
     A file of that very name comes first. Raises PipelineError for a text with `::` that is no part of a dataset.
     """
-    if Path(text).exists():
-        return Path(text)
-    if "::" in text:
+    if "::" in text and not Path(text).exists():
         return _parse_stored(text)
     moment = _MOMENT.fullmatch(text)
-    return Moment(Path(moment["path"]), float(moment["seconds"])) if moment else Path(text)
+    if moment and not locate(text).exists():
+        return Moment(locate(moment["path"]), float(moment["seconds"]))
+    return locate(text)
 
 
 def parse_driving(text: str) -> Path | Camera | Stored:
@@ -54,14 +55,12 @@ def parse_driving(text: str) -> Path | Camera | Stored:
 
     A file of that very name comes first. Raises PipelineError for a text with `::` that is no part of a dataset.
     """
-    if Path(text).exists():
-        return Path(text)
-    if "::" in text:
+    if "::" in text and not Path(text).exists():
         stored = _parse_stored(text)
         if stored.frame is not None:
             raise PipelineError(f"{text}: one frame of a dataset does not drive; leave out @{stored.frame}")
         return stored
-    return Camera(int(text)) if re.fullmatch("[0-9]{1,3}", text) else Path(text)
+    return Camera(int(text)) if re.fullmatch("[0-9]{1,3}", text) and not Path(text).exists() else locate(text)
 
 
 def _parse_stored(text: str) -> Stored:
@@ -73,7 +72,7 @@ def _parse_stored(text: str) -> Stored:
         raise PipelineError(f"{text}: a part of a dataset is named DATASET::identity/video/clip[/track][@frame]")
     identity, video, clip = map(unescape, names[:3])
     track = int(names[3]) if len(names) == 4 else None
-    return Stored(Path(folder), identity, video, clip, track, int(frame) if frame else None)
+    return Stored(locate(folder), identity, video, clip, track, int(frame) if frame else None)
 
 
 def _is_number(text: str) -> bool:

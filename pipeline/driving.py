@@ -37,6 +37,7 @@ from pipeline.render import meshes
 from pipeline.shaded import draw_shaded
 from pipeline.shards import FaceModelStamp
 from pipeline.sources import clip_of
+from pipeline.storage import locate
 from pipeline.stored import stored_tracks
 from pipeline.tracks import FindTracks
 from pipeline.video import time_unit
@@ -137,7 +138,7 @@ def _filmed_driving(name: str, clip: Clip, find_tracks: FindTracks, fit_track: F
         times=fitted.times,
         rows=rows,
         pictures=_Filmed(clip, len(rows), starts, [take.window for take in fitted.takes]),
-        film=Path(clip.path) if clip.kind == Kind.VIDEO else None,
+        film=locate(clip.path) if clip.kind == Kind.VIDEO else None,
         tick=time_unit(clip.path) if clip.kind == Kind.VIDEO else TICK,
         fault=fitted.fault,
     )

@@ -62,7 +62,7 @@ def _clip(folder: Path, cells: dict[str, str], layout: Layout) -> Clip:
     """Raises InputError, saying what is wrong with the row."""
     if not cells["path"]:
         raise InputError(Reason.BAD_ANNOTATION, "path is empty")
-    file = join(folder, cells["path"])
+    file = locate(join(folder, cells["path"]))
     kind = kind_of(file)
     if kind is None and file.is_dir():
         raise InputError(Reason.NOT_VIDEO, f"{file} is a folder without frames or meshes")

@@ -18,6 +18,7 @@ from pipeline.keys import track_prefix
 from pipeline.ledger import read_manifest
 from pipeline.media import find_media, kind_of, stem_of
 from pipeline.records import Kind
+from pipeline.storage import join
 from pipeline.tables import read_rows
 
 SUFFIX = ".mp4"
@@ -209,8 +210,8 @@ def _listed_job(folder: Path, cells: dict[str, str], names: _Names) -> RenderJob
 
 
 def _located(folder: Path, text: str) -> str:
-    """A path of a list as seen from here; addresses stay as they are."""
-    return text if "://" in text else str(folder / text)
+    """A path of a list as seen from here; URLs stay as they are."""
+    return join(folder, text)
 
 
 def _bare(text: str) -> str:

@@ -15,6 +15,7 @@ from fsspec import AbstractFileSystem
 from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
 from upath.implementations.cloud import S3Path
+from upath.registry import register_implementation
 
 ATTEMPTS = 10
 """Of a request, by botocore, with pauses that grow to 20 s: a server may be away for about a minute."""
@@ -61,3 +62,6 @@ class S3Place(S3Path):
     @classmethod
     def _fs_factory(cls, urlpath: str, protocol: str, storage_options: Mapping[str, Any]) -> AbstractFileSystem:
         return S3(**storage_options)
+
+
+register_implementation("s3", S3Place, clobber=True)  # universal_pathlib makes no path of a class that it does not know

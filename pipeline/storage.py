@@ -14,17 +14,20 @@ import base64
 import hashlib
 import logging
 import os
+import posixpath
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import PipelineError
-from pipeline.scratch import Nameless
+from pipeline.nameless import Nameless
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ LIBRARIES = {"s3": "s3fs", "gs": "gcsfs", "memory": "fsspec"}
 UPLOADS = 3
 """How often a file is sent that does not arrive as it is."""
 _URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_URL_PARTS = re.compile(r"([^:]+://)([^/]+)(.*)", re.DOTALL)
 _SIGNED = re.compile(r"\?[\w.-]+=")
 _MANY = 1_000
 """Objects that one request deletes, and that are asked for at once."""
@@ -90,9 +94,25 @@ def _remote(url: str, scheme: str) -> Path:
     return cast(Path, path)
 
 
-def join(folder: Path, text: str) -> Path:
-    """A path of a list as seen from the list's folder; a URL, or a path from the root on, stays what it is."""
-    return locate(text) if is_url(text) or os.path.isabs(text) else folder / text
+def check(path: Path) -> None:
+    """Raise PipelineError, one line, where there is nothing that can be read: no such file, bucket or credentials."""
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        lacks_bucket = "bucket does not exist" in str(error)
+        raise PipelineError(f"{path}: no such {'bucket' if lacks_bucket else 'file or folder'}") from error
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def join(folder: Path, text: str) -> str:
+    """What a list names, as seen from the list's folder; a URL, or a path from the root on, stays what it is."""
+    if is_url(text) or os.path.isabs(text):
+        return text
+    if not is_remote(folder):
+        return str(folder / text)
+    store, bucket, key = _URL_PARTS.fullmatch(str(folder)).groups()  # type: ignore[union-attr]
+    return f"{store}{bucket}{posixpath.normpath(f'{key}/{text}')}"
 
 
 def whole_name(path: str | Path) -> str:
@@ -217,6 +237,67 @@ def _copy(path: Path, version: str) -> Nameless:
     return copy
 
 
+@contextmanager
+def copied(path: Path) -> Iterator[Path]:
+    """A file of this machine with what lies at `path`, of the same name: itself, or a copy for the length of the block.
+
+    Faults that name the copy name the original instead. Raises OSError where it cannot be read.
+    """
+    if not is_remote(path):
+        yield path
+        return
+    with TemporaryDirectory(prefix="copy-") as folder:
+        copy = Path(folder) / path.name
+        with copy.open("wb") as file:
+            copy_into(path, file)
+        try:
+            yield copy
+        except Exception as error:
+            error.args = tuple(
+                part.replace(str(copy), str(path)) if isinstance(part, str) else part for part in error.args
+            )
+            raise
+
+
+def append(path: Path, text: str) -> None:
+    """Add to a file, or begin it; on a store the whole of it is written anew, on S3 by the server where it is large."""
+    if is_remote(path) and _scheme(path) != "s3":
+        text = (path.read_text() if path.exists() else "") + text
+        path.write_text(text)
+        return
+    with path.open("a") as file:
+        file.write(text)
+
+
+class Mirror:
+    """A folder that a library writes by itself. local: where, on this machine; on a store, what is there is sent."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._scratch = TemporaryDirectory(prefix="mirror-") if is_remote(folder) else None
+        self.local = Path(self._scratch.name) if self._scratch else folder
+
+    def send(self) -> None:
+        """Send all files. Raises OSError where one cannot be sent."""
+        for file in tree(self.local) if self._scratch else ():
+            upload(file, self._folder / file.relative_to(self.local).as_posix())
+
+    def close(self) -> None:
+        """Send all files, and remove them here."""
+        self.send()
+        if self._scratch:
+            self._scratch.cleanup()
+
+
+def for_arrow(path: Path) -> tuple[str, Any]:
+    """A folder as pyarrow knows it: its name, and the file system that has it; None is this machine's."""
+    if not is_remote(path):
+        return str(path), None
+    from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+    return _key(path), PyFileSystem(FSSpecHandler(_store(path)))
+
+
 def upload(file: Path, path: Path) -> None:
     """Send a local file to a store, where it appears under its name whole or not at all, and see that it is the same.
 
@@ -225,7 +306,7 @@ def upload(file: Path, path: Path) -> None:
     Raises OSError where it cannot be sent, or still differs.
     """
     for _ in range(UPLOADS):
-        _store(path).put_file(str(file), _key(path), **_options(path))
+        _send(_store(path), str(file), _key(path), **_options(path))
         if not (problem := _difference(file, path)):
             return
         log.warning("sent again: %s: %s", path, problem)
@@ -263,8 +344,16 @@ def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
         yield some
 
 
+def _send(store: Any, file: str, key: str, **options: Any) -> None:
+    store.put_file(file, key, **options)
+
+
 def _options(path: Path) -> dict[str, Any]:
-    return {"chunksize": _PART_BYTES} if urlsplit(str(path)).scheme == "s3" else {}
+    return {"chunksize": _PART_BYTES} if _scheme(path) == "s3" else {}
+
+
+def _scheme(path: Path) -> str:
+    return urlsplit(str(path)).scheme
 
 
 def _store(path: Path) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from jobs.options import ANY_PATH, EXISTING_FILE, debug_option, fit_options, size_option
+from jobs.options import ANY_PATH, LOCAL_FILE, debug_option, fit_options, size_option
 
 
 @click.command()
@@ -19,7 +19,7 @@ from jobs.options import ANY_PATH, EXISTING_FILE, debug_option, fit_options, siz
 )
 @click.option("--overwrite", is_flag=True, help="Replace the files named by --out and --save, or in the prompt.")
 @click.option("--commands", metavar="LINE", help='Edits to make, without a prompt: "shape 0 1.5 global_pose yaw -10".')
-@click.option("--script", type=EXISTING_FILE, help="A file of such lines, obeyed in order; # begins a comment.")
+@click.option("--script", type=LOCAL_FILE, help="A file of such lines, obeyed in order; # begins a comment.")
 @click.option(
     "--preset",
     type=click.Choice(["all", "shape", "exp", "jaw", "pose"]),
@@ -40,7 +40,7 @@ from jobs.options import ANY_PATH, EXISTING_FILE, debug_option, fit_options, siz
     type=click.Choice(["mesh-warp", "gdpw"]),
     help="The model without weights, or GDPW.  [default: gdpw with --checkpoint, else mesh-warp]",
 )
-@click.option("--checkpoint", type=EXISTING_FILE, help="GDPW's weights, a released PWM_*.pth or ours.")
+@click.option("--checkpoint", type=LOCAL_FILE, help="GDPW's weights, a released PWM_*.pth or ours.")
 @click.option(
     "--rasterizer",
     type=click.Choice(["torch", "nvdiffrast"]),

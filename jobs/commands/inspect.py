@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from jobs.options import EXISTING_FILE, EXISTING_FOLDER, debug_option
+from jobs.options import EXISTING_FOLDER, LOCAL_FILE, debug_option
 
 
 @click.command()
 @click.argument("dataset", type=EXISTING_FOLDER)
 @click.option(
     "--face-model",
-    type=EXISTING_FILE,
+    type=LOCAL_FILE,
     help="The FLAME file that DATASET was made with, if any: its triangles are drawn then, not just its points.",
 )
 @debug_option

@@ -1,0 +1,129 @@
+"""An S3 server on this machine: moto's, a process of its own, and a door in front of it that can be shut."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+BUCKET = "bucket"
+KEY, SECRET = "AKIDOFATEST", "a-secret-of-the-test"
+_PATIENCE = 60.0
+
+
+class Door:
+    """A port that passes everything on to another while it is open; shut, it refuses and cuts what is under way.
+
+    To its clients that is a server that went down; the one behind it keeps what it has, as one with a disk does.
+    """
+
+    def __init__(self, behind: int) -> None:
+        self._behind = behind
+        self.port = _free_port()
+        self._listener: socket.socket | None = None
+        self._passing: list[socket.socket] = []
+        self.open()
+
+    def open(self) -> None:
+        listener = socket.create_server(("127.0.0.1", self.port))
+        self._listener = listener
+        threading.Thread(target=self._serve, args=[listener], daemon=True).start()
+
+    def shut(self) -> None:
+        if self._listener:
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
+        for end in self._passing:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._passing = []
+
+    def _serve(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._behind))
+                self._passing += [client, server]
+                for one, other in ((client, server), (server, client)):
+                    threading.Thread(target=_pass_on, args=[one, other], daemon=True).start()
+
+
+def _pass_on(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(1 << 16):
+            other.sendall(data)
+    for end in (one, other):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+class Server:
+    """door: what clients come through. address: of the door."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.door = Door(port)
+        self.address = f"http://127.0.0.1:{self.door.port}"
+
+    @contextmanager
+    def refusing_strangers(self) -> Iterator[None]:
+        """Requests with credentials that the server does not know, as are all here, are refused."""
+        self._tell("reset-auth", b"0")
+        try:
+            yield
+        finally:
+            self._tell("reset-auth", b"inf")
+
+    def _tell(self, what: str, data: bytes) -> None:
+        address = f"http://127.0.0.1:{self._port}/moto-api/{what}"
+        urlopen(Request(address, data=data, headers={"Content-Type": "text/plain"}, method="POST")).close()
+
+
+@contextmanager
+def running_server(log: Path) -> Iterator[Server]:
+    """A server with an empty bucket, and the environment by which S3's clients find it. Skips without moto."""
+    pytest.importorskip("moto.server", reason="needs moto, of the extra dev, as an S3 server")
+    port = _free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with log.open("wb") as lines, subprocess.Popen(command, stdout=lines, stderr=lines) as process:
+        try:
+            _wait_for(port, process)
+            server = Server(port)
+            with pytest.MonkeyPatch.context() as patch:
+                for name in [name for name in os.environ if name.startswith("AWS_")]:
+                    patch.delenv(name)
+                patch.setenv("AWS_ENDPOINT_URL", server.address)
+                patch.setenv("AWS_ACCESS_KEY_ID", KEY)
+                patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+                patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+                urlopen(Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT")).close()
+                yield server
+                server.door.shut()
+        finally:
+            process.terminate()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        time.sleep(0.05)
+    pytest.fail("the S3 server did not start")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
