@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ def _read(path: Path) -> Any:
     if not path.is_file():
         raise _unusable(path, "no such file")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of files that are then refused, torch warns in its own words
+            return torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGED as error:
         raise _unusable(path, "truncated, damaged, or no file of weights") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,15 @@ _DAMAGED = (
 def read_torch_file(path: Path | str) -> Any:
     """What `torch.save` wrote: tensors and plain containers only, on the CPU. Raises CheckpointError."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of files that are then refused, torch warns in its own words
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except _DAMAGED as error:
-        reason = str(error).partition("\n")[0][:120] or type(error).__name__
+        reason = str(error).rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0][:120]
+        if "GLOBAL" in str(error):  # torch advises to trust the file
+            reason = "it names functions to be called"
+        reason = reason or type(error).__name__
         raise CheckpointError(f"{path}: not a file of weights, or damaged ({reason}); fetch it again") from error
 
 

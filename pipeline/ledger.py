@@ -133,8 +133,17 @@ def write_manifest(rows: Iterable[ManifestRow], folder: Path) -> None:
 
 
 def read_manifest(folder: Path) -> list[ManifestRow]:
-    """Rows in the order of the samples. Raises PipelineError where there is no manifest."""
-    return [ManifestRow(**row) for row in read_rows(folder / MANIFEST)]
+    """Rows in the order of the samples. Raises PipelineError where there is no manifest, or not of files beside it."""
+    rows = [ManifestRow(**row) for row in read_rows(folder / MANIFEST)]
+    check_shard_names(folder / MANIFEST, {row.shard for row in rows})
+    return rows
+
+
+def check_shard_names(manifest: Path, names: Iterable[str]) -> None:
+    """Raise PipelineError for a name that leads out of the manifest's folder, whose shards are all that it may name."""
+    for name in names:
+        if name in ("", ".", "..") or {"/", "\\", "\0"} & set(name):
+            raise PipelineError(f"{manifest}: names the shard {name!r}, which is no file of its folder; do not use it")
 
 
 def write_ledger(rows: Iterable[LedgerRow], folder: Path) -> None:

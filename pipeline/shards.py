@@ -259,7 +259,7 @@ def read_shard(path: Path) -> Iterator[tuple[Sample, FaceModelStamp]]:
         with path.open("rb") as file:
             for members in group_by_keys(tar_file_expander([{"url": str(path), "stream": file}])):
                 yield decode_sample(members)
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, tarfile.TarError, ValueError, KeyError) as error:
         raise PipelineError(f"{path}: not a readable shard ({error})") from error
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.keys import track_prefix
-from pipeline.ledger import MANIFEST
+from pipeline.ledger import MANIFEST, check_shard_names
 
 TAR_BLOCK = 512
 """Everything in a tar begins at a multiple of this many bytes."""
@@ -81,6 +81,7 @@ def read_track_index(folder: Path) -> TrackIndex:
 def _read(path: Path, manifest: pq.ParquetFile) -> TrackIndex:
     names = ["identity", "video", "clip", "split", "shard"]
     table = manifest.read(columns=[*names, "track", "frames"])
+    check_shard_names(path, table["shard"].unique().to_pylist())
     frames = _numbers(table["frames"], np.int32)
     bounds = np.concatenate([[0], np.cumsum(frames.astype(np.int64) + 1)])
     return TrackIndex(
