@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from pipeline.render_ledger import RenderRow, write_render_ledger
 from pipeline.render_plan import RenderJob, RenderPlan
 from pipeline.render_report import REPORT, write_report
 from pipeline.render_stages import RenderConfig
+from pipeline.storage import remove_tree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def _begin(config: RenderRunConfig) -> Pieces:
     if config.overwrite and pieces.begun:
         for _, row in _rows(pieces):
             (config.out / row.output).unlink(missing_ok=True)
-        shutil.rmtree(pieces.folder)
+        remove_tree(pieces.folder)
         for name in (LEDGER, REPORT):
             (config.out / name).unlink(missing_ok=True)
         pieces.begin(config.render.stored())

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fit_deca.head import load_generic_head
 from fit_deca.model_file import FaceModel, load_face_model
-from gdpw.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from gdpw.checkpoint import Checkpoint, load_checkpoint
 from gdpw.discriminator import MultiScaleDiscriminator
 from gdpw.flip import mirror_map
 from gdpw.generator import Generator
@@ -22,7 +22,7 @@ from gdpw.parallel import average, processes, rank
 from gdpw.training import Batch, StepResult, Training, TrainStep, refuse_non_finite
 from jobs.outputs import MisuseError
 from jobs.recipe import Recipe
-from jobs.run_folder import RunFolder
+from jobs.run_folder import RunFolder, write_checkpoint
 from pipeline.augment import Augment
 from pipeline.dataset import open_dataset
 from pipeline.loader import PairLoader
@@ -30,6 +30,7 @@ from pipeline.pairs import PairBatch
 from pipeline.perceptual_files import load_perceptual
 from pipeline.pictures import write_picture
 from pipeline.shards import FaceModelStamp
+from pipeline.storage import Mirror
 from pipeline.training_pictures import picture_grid
 
 
@@ -134,7 +135,8 @@ class _Record:
             if task.tensorboard:
                 from torch.utils.tensorboard import SummaryWriter
 
-                self._board = SummaryWriter(str(folder.path / "tensorboard"), purge_step=training.step)
+                self._boards = Mirror(folder.path / "tensorboard")
+                self._board = SummaryWriter(str(self._boards.local), purge_step=training.step)
 
     def __enter__(self) -> Self:
         return self
@@ -142,6 +144,7 @@ class _Record:
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         if self._board:
             self._board.close()
+            self._boards.close()
 
     def step(self, result: StepResult, waited: float) -> None:
         """Keep the terms of a step. waited: seconds until its pairs were there."""
@@ -200,7 +203,10 @@ class _Record:
         if rank() == 0:
             self.folder.save(self._checkpoint(), self.recipe.keep)
             if self.training.moving_average:
-                save_checkpoint(self.folder.generator, self.training.averaged(self.face_model))
+                write_checkpoint(self.folder.generator, self.training.averaged(self.face_model))
+            if self._board:
+                self._board.flush()
+                self._boards.send()
         self._since = time.perf_counter() if not self._terms else self._since
 
     def _checkpoint(self) -> Checkpoint:
