@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,18 @@ from jobs.outputs import MisuseError, resumed_folder
 from jobs.ray_stage import Failed, RayStage, run_stages
 from jobs.table import aligned
 from pipeline.assets import digest_of
-from pipeline.atomic import atomic_path
-from pipeline.contestants import ContestantConfig, named_contestant
-from pipeline.dataset import open_dataset
+from pipeline.contestants import WITHOUT_WEIGHTS, ContestantConfig, exists, named_contestant
+from pipeline.dataset import Dataset, open_dataset
 from pipeline.errors import PipelineError
-from pipeline.evaluation import METRICS, NOT_RUN, Assignment, Evaluate, EvaluationConfig, Outcome
-from pipeline.evaluation_plan import EvaluationJob, Setting, plan_jobs, track_name
-from pipeline.evaluation_report import STRIPS, write_report
-from pipeline.evaluation_results import mean_of, write_metrics, write_per_video
+from pipeline.evaluation import Assignment, Evaluate, EvaluationConfig, Outcome
+from pipeline.evaluation_networks import Available, available
+from pipeline.evaluation_pairs import PAIRS, write_pairs
+from pipeline.evaluation_plan import EvaluationJob, Setting, plan_jobs, track_name, write_jobs
+from pipeline.evaluation_report import write_report
+from pipeline.evaluation_results import Table, mean_of, write_metrics, write_per_video
 from pipeline.fit import FitConfig
 from pipeline.ledger import MANIFEST, ManifestRow
 from pipeline.models import ModelConfig
-from pipeline.perceptual_files import WHEEL, st_lpips_file
 from pipeline.pieces import Pieces
 
 JOBS_FILE = "jobs.csv"
@@ -37,13 +37,14 @@ _SUMMARISED = ("l1", "psnr", "ssim", "akd", "expression", "pose", "missing")
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateRunConfig:
-    """model: as `named_contestant` takes it. out: the folder of the table, which holds any number of contestants.
+    """models: as `named_contestant` takes them. out: the folder of the table, to which they are added.
 
     split, limit, pairs, seed: see `plan_jobs`. frames, size, perceptual_step: see `EvaluationConfig`. execution: how a
-    checkpoint runs. retry_failed: jobs that failed before are tried again. address, cpus: see `cluster`.
+    checkpoint runs. export: whether sources and drivers are written for other programs, see `write_pairs`.
+    retry_failed: jobs that failed before are tried again. address, cpus: see `cluster`.
     """
 
-    model: str
+    models: Sequence[str]
     dataset: Path
     out: Path
     split: str = "test"
@@ -55,6 +56,7 @@ class EvaluateRunConfig:
     perceptual_step: int = 5
     fit: FitConfig = field(default_factory=FitConfig)
     execution: ModelConfig = field(default_factory=ModelConfig)
+    export: bool = False
     retry_failed: bool = False
     address: str | None = None
     cpus: int | None = None
@@ -65,35 +67,65 @@ class EvaluateRunConfig:
             "dataset": digest_of(self.dataset / MANIFEST),
             "pairs": digest_of(self.pairs) if self.pairs else None,
             "fit": self.fit.stored(),
+            "networks": self.networks.weights,
             **{name: getattr(self, name) for name in ("split", "limit", "seed", "frames", "size", "perceptual_step")},
         }
+
+    @cached_property
+    def networks(self) -> Available:
+        """Those whose weights are here, and why the others do not run."""
+        return available(wanted=self.perceptual_step > 0)
 
 
 def run(config: EvaluateRunConfig) -> str:
     """Judge what is not judged yet, then write tables and report of all contestants. Returns a summary for people.
 
-    Raises PipelineError if the dataset cannot be read, no job can be judged, or nothing can be written; MisuseError for
-    a folder with something else in it, or with results of other options.
+    Raises PipelineError if the dataset cannot be read, no job of a model can be judged, or nothing can be written;
+    MisuseError for a folder with something else in it, or with results of other options.
     """
-    _check_model(config.model)
-    rows = {track_name(row): row for row in open_dataset(config.dataset).tracks}
+    if not config.models and not config.export:
+        raise MisuseError("name a MODEL to judge, or --export what other programs need")
+    for model in config.models:
+        if not exists(model):
+            raise MisuseError(f"{model}: no such file or folder, and neither copy-source nor mesh-warp")
+    dataset = open_dataset(config.dataset)
+    config = replace(config, size=config.size or _size_of(dataset))
+    rows = {track_name(row): row for row in dataset.tracks}
     jobs = plan_jobs(list(rows.values()), config.split, limit=config.limit, pairs=config.pairs, seed=config.seed)
     pieces = resumed_folder(config.out, config.stored())
-    _write_jobs(jobs, config.out / JOBS_FILE)
-    contestant = named_contestant(config.model, jobs, config.execution)
-    pieces.write(f"{_CONTESTANT}{contestant.label}", contestant.digest)
-    waiting = [job for job in jobs if _waits(pieces.get(_key(contestant.label, contestant.digest, job.name)), config)]
-    if waiting:
-        for outcome in tqdm(_judged(config, contestant, waiting, rows), total=len(waiting), unit="job", disable=None):
+    write_jobs(jobs, config.out / JOBS_FILE)
+    exported = ""
+    if config.export:
+        count = write_pairs(dataset, jobs, rows, frames=config.frames, size=config.size or 0, out=config.out)
+        exported = f"{config.out / PAIRS}: sources and drivers of {count} jobs"
+    if not config.models:
+        return exported
+    contestants = [named_contestant(model, jobs, config.execution) for model in config.models]
+    for contestant in contestants:
+        pieces.write(f"{_CONTESTANT}{contestant.label}", contestant.digest)
+    waiting = [(contestant, _waiting(config, pieces, contestant, jobs)) for contestant in contestants]
+    total = sum(len(some) for _, some in waiting)
+    if total:
+        judged = _judged(config, waiting, rows)
+        for contestant, outcome in tqdm(judged, total=total, unit="job", disable=None):
             pieces.write(_key(contestant.label, contestant.digest, outcome.name), outcome.as_json())
     outcomes = _all_outcomes(pieces, jobs)
     _write(config, outcomes)
-    return _summary(config, contestant.label, outcomes)
+    return "\n".join(filter(None, [exported, _summary(config, [one.label for one in contestants], outcomes)]))
 
 
-def _check_model(name: str) -> None:
-    if name not in ("copy-source", "mesh-warp") and not Path(name).exists():
-        raise MisuseError(f"{name}: no such file or folder, and neither copy-source nor mesh-warp")
+def _size_of(dataset: Dataset) -> int:
+    """Side in pixels of its pictures. Raises PipelineError where it has none."""
+    if not dataset.tracks:
+        raise PipelineError(f"{dataset.folder}: holds no track")
+    return dataset.read_sample(dataset.tracks[0], 0).image.shape[0]
+
+
+def _waiting(
+    config: EvaluateRunConfig, pieces: Pieces, contestant: ContestantConfig, jobs: list[EvaluationJob]
+) -> list[EvaluationJob]:
+    """The jobs without a result of this contestant."""
+    return [job for job in jobs if _waits(pieces.get(_key(contestant.label, contestant.digest, job.name)), config)]
 
 
 def _waits(piece: dict[str, Any] | None, config: EvaluateRunConfig) -> bool:
@@ -105,29 +137,45 @@ def _key(label: str, digest: str, job: str) -> str:
 
 
 def _judged(
-    config: EvaluateRunConfig, contestant: ContestantConfig, jobs: list[EvaluationJob], rows: Mapping[str, ManifestRow]
+    config: EvaluateRunConfig,
+    waiting: Sequence[tuple[ContestantConfig, list[EvaluationJob]]],
+    rows: Mapping[str, ManifestRow],
+) -> Iterator[tuple[ContestantConfig, Outcome]]:
+    """Outcomes, one contestant after the other, else in no order."""
+    with cluster(config.address, config.cpus) as cpus:
+        for contestant, jobs in waiting:
+            for outcome in _judged_of(config, contestant, jobs, rows, cpus) if jobs else ():
+                yield contestant, outcome
+
+
+def _judged_of(
+    config: EvaluateRunConfig,
+    contestant: ContestantConfig,
+    jobs: list[EvaluationJob],
+    rows: Mapping[str, ManifestRow],
+    cpus: int,
 ) -> Iterator[Outcome]:
-    """Outcomes, in no order. A driver is prepared once for all its jobs; a fault nobody foresaw is that of them all."""
+    """A driver is prepared once for all its jobs; a fault nobody foresaw is that of them all."""
     stage = EvaluationConfig(
         dataset=config.dataset.absolute(),
         contestant=contestant,
-        strips=(config.out / STRIPS / contestant.label).absolute(),
+        out=config.out.absolute(),
         frames=config.frames,
         size=config.size,
+        networks=tuple(config.networks.weights),
         perceptual_step=config.perceptual_step,
         fit=config.fit,
     )
     by_driver = {driver: list(some) for driver, some in groupby(jobs, key=lambda job: job.driving)}
     items = ((driver, _assignment(some, rows)) for driver, some in by_driver.items())
-    with cluster(config.address, config.cpus) as cpus:
-        gpus = 1.0 if contestant.kind == "gdpw" else 0.0
-        stages = [RayStage(stage=Evaluate, config=stage, num_cpus=1.0, num_gpus=gpus)]
-        for driver, outcome in run_stages(items, stages, workers=min(cpus, len(by_driver))):
-            if isinstance(outcome, Failed):
-                yield from (Outcome.of(job, fault=outcome.message) for job in by_driver[driver])
-            else:
-                by_driver[driver] = [job for job in by_driver[driver] if job.name != outcome.name]
-                yield outcome
+    gpus = 1.0 if contestant.kind == "gdpw" else 0.0
+    stages = [RayStage(stage=Evaluate, config=stage, num_cpus=1.0, num_gpus=gpus)]
+    for driver, outcome in run_stages(items, stages, workers=min(cpus, len(by_driver))):
+        if isinstance(outcome, Failed):
+            yield from (Outcome.of(job, fault=outcome.message) for job in by_driver[driver])
+        else:
+            by_driver[driver] = [job for job in by_driver[driver] if job.name != outcome.name]
+            yield outcome
 
 
 def _assignment(jobs: list[EvaluationJob], rows: Mapping[str, ManifestRow]) -> Assignment:
@@ -135,43 +183,39 @@ def _assignment(jobs: list[EvaluationJob], rows: Mapping[str, ManifestRow]) -> A
 
 
 def _all_outcomes(pieces: Pieces, jobs: list[EvaluationJob]) -> dict[str, list[Outcome]]:
-    """Of every contestant so far, in the order of their labels; jobs in order."""
-    contestants = sorted(
-        (key.removeprefix(_CONTESTANT), digest) for key, digest in pieces.read_all() if key.startswith(_CONTESTANT)
-    )
+    """Of every contestant so far, those without weights first; jobs in order."""
+    contestants = {
+        key.removeprefix(_CONTESTANT): digest for key, digest in pieces.read_all() if key.startswith(_CONTESTANT)
+    }
     found = {
-        label: [Outcome.of_json(piece) for job in jobs if (piece := pieces.get(_key(label, digest, job.name)))]
-        for label, digest in contestants
+        label: [
+            Outcome.of_json(piece) for job in jobs if (piece := pieces.get(_key(label, contestants[label], job.name)))
+        ]
+        for label in sorted(contestants, key=lambda label: (label not in WITHOUT_WEIGHTS, label))
     }
     return {label: outcomes for label, outcomes in found.items() if outcomes}
 
 
 def _write(config: EvaluateRunConfig, outcomes: dict[str, list[Outcome]]) -> None:
-    not_run = dict(NOT_RUN)
-    if config.perceptual_step == 0 or st_lpips_file() is None:
-        why = f"the package {WHEEL} is not installed" if config.perceptual_step else "not asked for"
-        not_run |= dict.fromkeys(("st_lpips", "st_lpips_face"), why)
-    write_metrics(outcomes, config.stored(), not_run, config.out)
-    write_per_video(outcomes, config.out)
-    write_report(outcomes, f"{config.out.absolute().name}: results judged", not_run, config.seed, config.out)
+    table = Table(
+        outcomes=outcomes, seed=config.seed, not_run=config.networks.not_run, size=config.size or 0, out=config.out
+    )
+    write_metrics(table, config.stored())
+    write_per_video(table)
+    write_report(table, f"{config.out.absolute().name}: results judged")
 
 
-def _write_jobs(jobs: list[EvaluationJob], path: Path) -> None:
-    with atomic_path(path) as partial, partial.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["job", "setting", "source", "driving"])
-        writer.writerows([job.name, job.setting.value, job.source, job.driving] for job in jobs)
-
-
-def _summary(config: EvaluateRunConfig, label: str, outcomes: dict[str, list[Outcome]]) -> str:
-    faults = [outcome for outcome in outcomes[label] if outcome.fault]
-    if len(faults) == len(outcomes[label]):
-        raise PipelineError(f"{label}: none of {len(faults)} jobs could be judged: {faults[0].fault}")
-    names = [metric.name for metric in METRICS if metric.name in _SUMMARISED]
-    lines = [("", "", *names)]
+def _summary(config: EvaluateRunConfig, labels: list[str], outcomes: dict[str, list[Outcome]]) -> str:
+    faults = {label: [outcome for outcome in outcomes[label] if outcome.fault] for label in labels}
+    for label, some in faults.items():
+        if len(some) == len(outcomes[label]):
+            raise PipelineError(f"{label}: none of {len(some)} jobs could be judged: {some[0].fault}")
+    lines: list[Sequence[str]] = [("", "", *_SUMMARISED)]
     for setting in Setting:
         for name, some in outcomes.items():
-            means = [mean_of(some, setting, metric, config.seed) for metric in names]
+            means = [mean_of(some, setting, metric, config.seed) for metric in _SUMMARISED]
             lines.append((setting.value, name, *(f"{mean.mean:.3f}" if mean else "-" for mean in means)))
-    text = f"{aligned(lines)}\n{config.out / 'report.html'}: {len(outcomes[label])} jobs"
-    return f"{text}, {len(faults)} without a result" if faults else text
+    count = sum(len(outcomes[label]) for label in labels)
+    text = f"{aligned(lines)}\n{config.out / 'report.html'}: {count} jobs"
+    failed = sum(map(len, faults.values()))
+    return f"{text}, {failed} without a result" if failed else text

@@ -87,6 +87,24 @@ def _load_vgg19(path: Path) -> object:
     return Vgg19.load(path)
 
 
+def _load_heads(path: Path) -> object:
+    from gdpw.lpips import read_heads
+
+    return read_heads(path)
+
+
+def _load_alexnet(path: Path) -> object:
+    from gdpw.lpips import read_convolutions
+
+    return read_convolutions(path)
+
+
+def _load_inception(path: Path) -> object:
+    from gdpw.inception import Inception
+
+    return Inception.load(path)
+
+
 def _face_model(name: str, edition: int, file: str, sha256: str = "") -> Asset:
     archive = f"https://download.is.tue.mpg.de/download.php?domain=flame&sfile=FLAME{edition}.zip&resume=1"
     return Asset(
@@ -114,6 +132,10 @@ def _gdpw(guidance: str) -> Asset:
         origin=Origin(url=folder, form="drive folder", path=f"checkpoints/{file}"),
     )
 
+
+_INCEPTION = (
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
+)
 
 _ALL = (
     _face_model(
@@ -158,6 +180,41 @@ _ALL = (
         exact=True,
     ),
     Asset(
+        name="alexnet",
+        what="AlexNet, for LPIPS",
+        licence="BSD-3-Clause (torchvision)",
+        file="alexnet-owt-7be5be79.pth",
+        load=_load_alexnet,
+        get="download https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+        origin=Origin(url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"),
+        sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        exact=True,
+    ),
+    Asset(
+        name="lpips_alex",
+        what="LPIPS 0.1, its weights for AlexNet",
+        licence="BSD-2-Clause",
+        file="alex.pth",
+        load=_load_heads,
+        get="take lpips/weights/v0.1/alex.pth out of the package lpips",
+        origin=Origin(
+            url="https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/alex.pth"
+        ),
+        sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+        exact=True,
+    ),
+    Asset(
+        name="inception",
+        what="Inception v3, for FID",
+        licence="Apache-2.0",
+        file="pt_inception-2015-12-05-6726825d.pth",
+        load=_load_inception,
+        get=f"download {_INCEPTION}",
+        origin=Origin(url=_INCEPTION),
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        exact=True,
+    ),
+    Asset(
         name="face_landmarker",
         what="MediaPipe's landmark model",
         licence="Apache-2.0",
@@ -180,6 +237,6 @@ CATALOGUE = {asset.name: asset for asset in _ALL}
 """Name -> asset.
 
 Sources: for addresses and names, README, settings and `fetch_data.sh` of github.com/yataoz/face_reenact_GDPW; for
-checksums, the name of torchvision's file, the Git LFS record of the landmark file and, for FLAME 2020 and DECA, who
-publish none, what independent projects give alike.
+checksums, the names of torchvision's and pytorch-fid's files, the Git LFS record of the landmark file, the wheel lpips
+0.1.4 and, for FLAME 2020 and DECA, who publish none, what independent projects give alike.
 """

@@ -25,6 +25,9 @@ from pipeline.transfer import TransferConfig, transfer
 from pipeline.video import read_frames
 
 SUFFIX = ".mp4"
+WITHOUT_WEIGHTS = ("copy-source", "mesh-warp")
+RUN_WEIGHTS = "generator.pth"
+"""What of a training run's folder is evaluated: the moving average of its generator."""
 Kind = Literal["copy-source", "mesh-warp", "gdpw", "videos"]
 
 
@@ -53,24 +56,46 @@ class Contestant(Protocol):
 
 
 def named_contestant(name: str, jobs: Iterable[EvaluationJob], model: ModelConfig) -> ContestantConfig:
-    """From `copy-source`, `mesh-warp`, a checkpoint's path or that of a folder of result videos.
+    """From `copy-source`, `mesh-warp`, or the path of a checkpoint, a training run or a folder of result videos.
 
-    jobs: whose videos the folder is asked for. Raises PipelineError for a folder without any.
+    name: with `LABEL=` before it, that is what tables call it. jobs: whose videos the folder is asked for.
+    Raises PipelineError for a path where there is nothing, for a folder that is neither, and for a label that cannot
+    name a folder.
     """
-    if name in ("copy-source", "mesh-warp"):
-        return ContestantConfig(kind=name, label=name)  # type: ignore[arg-type]
-    path = Path(name).absolute()
-    if path.is_file():
-        digest = digest_of(path)
-        label = f"{path.stem} ({digest[:8]})"
-        return ContestantConfig(kind="gdpw", label=label, path=path, digest=digest, model=replace(model, name="gdpw"))
+    label, place = _split(name)
+    if label != Path(label).name or label.startswith("."):
+        raise PipelineError(f"{label!r}: no name for a model; take letters, digits, spaces and dashes")
+    if place in WITHOUT_WEIGHTS:
+        return ContestantConfig(kind=place, label=label or place)  # type: ignore[arg-type]
+    path = Path(place).absolute()
+    weights = path / RUN_WEIGHTS if path.is_dir() else path
+    if weights.is_file():
+        digest = digest_of(weights)
+        label = label or f"{path.name if path.is_dir() else path.stem} ({digest[:8]})"
+        return ContestantConfig(
+            kind="gdpw", label=label, path=weights, digest=digest, model=replace(model, name="gdpw")
+        )
     if path.is_dir():
         videos = [video for video in (path / f"{job.name}{SUFFIX}" for job in jobs) if video.is_file()]
         if not videos:
-            raise PipelineError(f"{name}: no result video in it; jobs.csv of the output names them")
+            raise PipelineError(
+                f"{place}: neither {RUN_WEIGHTS} of a training run in it, nor a result video (jobs.csv)"
+            )
         digest = hashlib.sha256("".join(digest_of(video) for video in videos).encode()).hexdigest()
-        return ContestantConfig(kind="videos", label=path.name, path=path, digest=digest)
-    raise PipelineError(f"{name}: no such file or folder, and neither copy-source nor mesh-warp")
+        return ContestantConfig(kind="videos", label=label or path.name, path=path, digest=digest)
+    raise PipelineError(f"{place}: no such file or folder, and neither {' nor '.join(WITHOUT_WEIGHTS)}")
+
+
+def exists(name: str) -> bool:
+    """Whether there is anything that the name, as `named_contestant` takes it, may mean."""
+    _, place = _split(name)
+    return place in WITHOUT_WEIGHTS or Path(place).exists()
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Label and place. A path that holds `=` itself is taken whole where it exists."""
+    label, equals, place = name.partition("=")
+    return ("", name) if not equals or Path(name).exists() else (label, place)
 
 
 def load_contestant(config: ContestantConfig, flame: Flame, face_model: FaceModel) -> Contestant:

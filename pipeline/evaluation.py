@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,58 +13,24 @@ from numpy.typing import NDArray
 
 from fit_deca.codes import Codes
 from fit_deca.rotation import axis_angle_to_matrix
-from gdpw.st_lpips import StLpips
 from pipeline import metrics
+from pipeline.atomic import atomic_path
 from pipeline.contestants import ContestantConfig, load_contestant
 from pipeline.dataset import Dataset, open_dataset
 from pipeline.errors import InputError
+from pipeline.evaluation_columns import METRICS
+from pipeline.evaluation_networks import NetworkName, Networks, Values
 from pipeline.evaluation_plan import EvaluationJob, Setting
-from pipeline.evaluation_strip import write_strip
+from pipeline.evaluation_strip import strip_path, write_strip
 from pipeline.fit import FitConfig
 from pipeline.ledger import ManifestRow
 from pipeline.observer import Observer, Seen
-from pipeline.perceptual_files import st_lpips_file
 from pipeline.performance import Performance
 from pipeline.render import Take
 from pipeline.shards import FaceModelStamp, Sample
 
-Values = dict[str, float | None]
-
-
-NEITHER = "near 1"
-"""Which way is good of a share that should be whole: differences of such say nothing."""
-
-
-class Metric(NamedTuple):
-    """A column. better: up, down, or `NEITHER`. of: what it is, for people."""
-
-    name: str
-    better: str
-    of: str
-
-
-METRICS = (
-    Metric("l1", "down", "mean absolute difference, 0..1"),
-    Metric("psnr", "up", f"decibels, a frame at most {metrics.PSNR_CAP:g}"),
-    Metric("ssim", "up", "structural similarity, Gaussian windows of 11 pixels"),
-    Metric("st_lpips", "down", "shift-tolerant perceptual distance by AlexNet; not LPIPS"),
-    Metric("l1_face", "down", "l1 within the hull of the driver's landmarks"),
-    Metric("psnr_face", "up", "psnr there"),
-    Metric("ssim_face", "up", "ssim there"),
-    Metric("st_lpips_face", "down", "st_lpips where all else is the driver's picture"),
-    Metric("akd", "down", "distance of 68 landmarks, pixels of pictures 256 wide"),
-    Metric("expression", "down", "mean difference of expression coefficients, fitted anew"),
-    Metric("jaw", "down", "angle between jaws in degrees, fitted anew"),
-    Metric("pose", "down", "angle between heads in degrees, fitted anew"),
-    Metric("missing", "down", "share of frames without a face where the driver has one"),
-    Metric("jitter", NEITHER, "how much the landmarks tremble, the driver's being 1"),
-)
-NOT_RUN = {
-    "lpips": "its weights come with no package that is used here; st_lpips stands in",
-    "fid": "Inception's weights come with no package that is used here",
-    "csim": "no weights of a network for identities come with a package that is used here",
-}
-"""Columns of other papers, and why they are empty."""
+STRIPS, FEATURES = "strips", "features"
+TRUTH = ".truth"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,15 +38,16 @@ class EvaluationConfig:
     """What decides the numbers of a contestant.
 
     frames: of each driver, from its first on. size: side in pixels at which all is done; None is the dataset's.
-    perceptual_step: every so manieth frame st_lpips looks at; 0 is none. strips: where each job that has a truth leaves
-    a strip of pictures; `strip_path` names it.
+    networks: those that look, at every so manieth frame. out: where each job leaves a strip of pictures and, for FID,
+    Inception's features.
     """
 
     dataset: Path
     contestant: ContestantConfig
-    strips: Path
+    out: Path
     frames: int = 50
     size: int | None = None
+    networks: tuple[NetworkName, ...] = ()
     perceptual_step: int = 5
     fit: FitConfig = field(default_factory=FitConfig)
 
@@ -125,18 +92,20 @@ class Outcome:
 class Evaluate:
     """Assignment -> outcomes, one a job.
 
-    Raises what opening the dataset, the contestant and ST-LPIPS raise.
+    Raises what opening the dataset, the contestant and the networks raise, and PipelineError for a dataset without
+    codes.
     """
 
     def __init__(self, config: EvaluationConfig) -> None:
         self.config = config
         self._observer = Observer(config.fit)
         fitted = self._observer.fit_track
+        self._flame = fitted.flame
         self._stamp = FaceModelStamp.of(fitted.face_model)
         self._dataset = open_dataset(config.dataset, self._stamp)
+        self._dataset.require("codes")
         self._contestant = load_contestant(config.contestant, fitted.flame, fitted.face_model)
-        weights = st_lpips_file() if config.perceptual_step else None
-        self._st_lpips = StLpips.load(weights) if weights else None
+        self._networks = Networks(config.networks, config.perceptual_step)
 
     def close(self) -> None:
         """End what looks at pictures; see `Observer`."""
@@ -144,10 +113,10 @@ class Evaluate:
 
     def __call__(self, assignment: Assignment) -> Iterator[Outcome]:
         driver = assignment.rows[assignment.jobs[0].driving]
-        shown = range(min(driver.frames, self.config.frames))
-        take = Take.of_samples([self._dataset.read_sample(driver, i) for i in shown])
+        take = self._take(driver, range(min(driver.frames, self.config.frames)))
         take = take.resized(self.config.size or take.size)
         truth = self._observer(take.images, take.times, take.codes.shape[0])
+        self._keep_features(TRUTH, assignment.jobs[0].driving, take.images, np.ones(len(take.images), bool))
         for job in assignment.jobs:
             try:
                 yield self._judged(job, assignment.rows[job.source], driver, take, truth)
@@ -157,30 +126,47 @@ class Evaluate:
     def _judged(
         self, job: EvaluationJob, source_row: ManifestRow, driver: ManifestRow, take: Take, truth: Seen
     ) -> Outcome:
-        index = far_frame(self._dataset, driver, take.codes) if job.setting == Setting.FAR else 0
-        source = Take.of_samples([self._dataset.read_sample(source_row, index)]).resized(take.size)
+        own = job.setting != Setting.CROSS
+        index = source_frame(self._dataset, job, driver, take.codes)
+        source = self._take(source_row, [index]).resized(take.size)
         performance = Performance(
             times=take.times, codes=take.codes, recover=take.recover, size=take.size, face_model=self._stamp
         )
         images = np.stack(list(self._contestant(job, source, performance)))
         result = self._observer(images, take.times, source.codes.shape[0])
-        own = job.setting != Setting.CROSS
         compared = np.arange(len(images)) != index if own else np.ones(len(images), bool)
-        numbers = np.array(driver.numbers[: len(images)])
-        values = motion(result, truth, numbers, compared, same_face=own)
+        values = motion(result, truth, np.array(driver.numbers[: len(images)]), compared, same_face=own)
         if own:
-            values |= likeness(result, truth, compared)
-            if self._st_lpips:
-                values |= look(self._st_lpips, result, truth, compared, self.config.perceptual_step)
-            write_strip(strip_path(self.config.strips, job.name), source.images[0], truth, result)
+            values |= likeness(result, truth, compared) | self._networks.distances(result, truth, compared)
+        if self._networks.identity:
+            person = self._observer(source.images, source.times, source.codes.shape[0])
+            values |= self._networks.likeness(result, person, compared)
+        self._keep_features(self.config.contestant.label, job.name, images, compared)
+        middle = len(images) // 2
+        path = strip_path(self.config.out / STRIPS / self.config.contestant.label, job.name)
+        write_strip(path, source.images[0], truth.images[middle], images[middle], truth=own)
         return Outcome.of(
             job, source_frame=source_row.numbers[index], frames=int(compared.sum()), values=_in_order(values)
         )
 
+    def _take(self, row: ManifestRow, frames: Iterable[int]) -> Take:
+        return Take.of_samples([self._dataset.read_sample(row, frame) for frame in frames], self._flame)
 
-def strip_path(folder: Path, name: str) -> Path:
-    """Where the strip of a job lies: source, driver, result, error."""
-    return folder / f"{name}.jpg"
+    def _keep_features(self, whose: str, name: str, images: NDArray[np.uint8], compared: NDArray[np.bool_]) -> None:
+        features = self._networks.features(images, compared)
+        if features is not None:
+            with atomic_path(features_path(self.config.out, whose, name)) as partial, partial.open("wb") as file:
+                np.save(file, features)
+
+
+def features_path(out: Path, whose: str, name: str) -> Path:
+    """Where Inception's features lie. whose: a contestant's label, with the name of a job; or `TRUTH`, a driver's."""
+    return out / FEATURES / whose / f"{name}.npy"
+
+
+def source_frame(dataset: Dataset, job: EvaluationJob, driver: ManifestRow, driving: Codes) -> int:
+    """Which frame of the source's track is animated, counted from 0. driving: of the frames that drive."""
+    return far_frame(dataset, driver, driving) if job.setting == Setting.FAR else 0
 
 
 def far_frame(dataset: Dataset, track: ManifestRow, driving: Codes) -> int:
@@ -226,23 +212,6 @@ def likeness(result: Seen, truth: Seen, compared: NDArray[np.bool_]) -> Values:
         values[name] = _mean([measure(result.images[i], truth.images[i]) for i in whole])
         values[f"{name}_face"] = _mean([measure(result.images[i], truth.images[i], face) for i, face in faces.items()])
     return values
-
-
-@torch.no_grad()
-def look(network: StLpips, result: Seen, truth: Seen, compared: NDArray[np.bool_], step: int) -> Values:
-    """ST-LPIPS of every step-th frame that counts, of whole pictures, and of results with all but the face replaced."""
-    whole, faces = [], []
-    for i in np.flatnonzero(compared)[::step]:
-        whole.append(_st_lpips(network, result.images[i], truth.images[i]))
-        if truth.found[i]:
-            face = metrics.hull(truth.landmarks[i], truth.size)[..., None]
-            faces.append(_st_lpips(network, np.where(face, result.images[i], truth.images[i]), truth.images[i]))
-    return {"st_lpips": _mean(whole), "st_lpips_face": _mean(faces)}
-
-
-def _st_lpips(network: StLpips, one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    pair = [torch.from_numpy(image).permute(2, 0, 1)[None] / 255 for image in (one, other)]
-    return float(network(*pair))
 
 
 def _pose(sample: Sample) -> NDArray[np.float32]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.atomic import atomic_path
 from pipeline.errors import PipelineError
 from pipeline.keys import track_prefix
 from pipeline.ledger import ManifestRow
@@ -81,6 +83,14 @@ def plan_jobs(
         for setting in (Setting.FIRST, Setting.FAR)
     ]
     return sorted([*own, *crossed], key=lambda job: job.driving)
+
+
+def write_jobs(jobs: Iterable[EvaluationJob], path: Path) -> None:
+    """Write the jobs as a table: job, setting, source, driving."""
+    with atomic_path(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["job", "setting", "source", "driving"])
+        writer.writerows([job.name, job.setting.value, job.source, job.driving] for job in jobs)
 
 
 def _drawn_pairs(drivers: list[str], people: dict[str, str], rng: np.random.Generator) -> list[EvaluationJob]:

@@ -26,7 +26,8 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .strip, .charts { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { margin: 0; } figcaption { color: var(--soft); font-size: .85rem; overflow-wrap: anywhere; }
 .charts figure { width: 320px; }
-.strip figure { width: 200px; } .strip img { width: 100%; display: block; border-radius: 4px; }
+.strip figure { width: 200px; } .strip img, .grid img { width: 100%; display: block; border-radius: 4px; }
+.grid { display: grid; gap: .6rem; margin-bottom: 1.6rem; }
 svg { fill: currentColor; font-size: 11px; } svg .bar { fill: var(--bar); } svg .axis { stroke: var(--soft); }
 p.note { color: var(--soft); }
 """
@@ -114,6 +115,19 @@ def strip(pictures: Iterable[Picture]) -> Html:
         for image, caption in pictures
     )
     return Html(f'<div class="strip">{"".join(figures)}</div>')
+
+
+def grid(rows: Sequence[Sequence[Picture | None]]) -> Html:
+    """Rows of as many pictures, one below the other; where there is None, a place stays empty."""
+    cells = (
+        f'<figure><img src="{_data_uri(cell.image)}" alt=""><figcaption>{escape(cell.caption)}</figcaption></figure>'
+        if cell
+        else "<span></span>"
+        for row in rows
+        for cell in row
+    )
+    columns = f"grid-template-columns: repeat({len(rows[0])}, minmax(0, 200px))"
+    return Html(f'<div class="grid" style="{columns}">{"".join(cells)}</div>')
 
 
 def _data_uri(image: NDArray[np.uint8]) -> str:

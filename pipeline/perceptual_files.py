@@ -9,8 +9,8 @@ from gdpw.perceptual import PerceptualName, PerceptualNetwork, Vgg16ShiftToleran
 from pipeline.assets import require
 from pipeline.errors import PipelineError
 
-WHEEL, WHEEL_FOLDER = "stlpips-pytorch", "stlpips_pytorch/weights/vST0.0"
-VGG, ALEX = "vgg_shift_tolerant.pth", "alex_shift_tolerant.pth"
+WHEEL, _FOLDER = "stlpips-pytorch", "stlpips_pytorch/weights/vST0.0"
+VGG, ALEX = f"{_FOLDER}/vgg_shift_tolerant.pth", f"{_FOLDER}/alex_shift_tolerant.pth"
 
 
 def load_perceptual(name: PerceptualName) -> PerceptualNetwork | None:
@@ -23,21 +23,21 @@ def load_perceptual(name: PerceptualName) -> PerceptualNetwork | None:
     if name == "vgg19":
         return Vgg19.load(require("vgg19"))
     try:
-        return Vgg16ShiftTolerant.load(wheel_file(VGG))
+        return Vgg16ShiftTolerant.load(wheel_file(WHEEL, VGG))
     except PackageNotFoundError as error:
         raise PipelineError(
             f"vgg16-st needs the weights in the package {WHEEL}: pip install 'gdpw-pipe[train]'; or --perceptual none"
         ) from error
 
 
-def wheel_file(name: str) -> Path:
-    """A file of weights of the wheel, which is not imported. Raises PackageNotFoundError where it is not installed."""
-    return Path(str(distribution(WHEEL).locate_file(f"{WHEEL_FOLDER}/{name}")))
+def wheel_file(package: str, path: str) -> Path:
+    """A file of a package that is not imported. Raises PackageNotFoundError where it is not installed."""
+    return Path(str(distribution(package).locate_file(path)))
 
 
-def st_lpips_file() -> Path | None:
-    """The weights of `gdpw.st_lpips`, None where the wheel is not installed."""
+def st_lpips_file() -> Path:
+    """The weights of `gdpw.st_lpips`. Raises PipelineError where the wheel is not installed."""
     try:
-        return wheel_file(ALEX)
-    except PackageNotFoundError:
-        return None
+        return wheel_file(WHEEL, ALEX)
+    except PackageNotFoundError as error:
+        raise PipelineError(f"{WHEEL} is not installed: pip install 'gdpw-pipe[train]'") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipeline.dataset import write_description
 from pipeline.fit import FitConfig, FitTrack
 from pipeline.ledger import ManifestRow, write_manifest
 from pipeline.records import Clip, Frame, Kind
-from pipeline.shards import FaceModelStamp, ShardWriter, samples_of
+from pipeline.shards import ARRAYS, Array, FaceModelStamp, ShardWriter, samples_of
 from pipeline.tracks import FindTracks, TrackConfig
 from pipeline.video import read_frames
 
@@ -22,7 +22,9 @@ STRETCHES = {"ann": 36, "bob": 60}
 """Who, and from which frame on."""
 
 
-def write_filmed_dataset(folder: Path, video: Path, *, frames: int = 8, size: int = 128) -> Path:
+def write_filmed_dataset(
+    folder: Path, video: Path, *, frames: int = 8, size: int = 128, store: Sequence[Array] = ARRAYS
+) -> Path:
     """Everybody is in the part test. frames: of each, every second one of the video. Returns `folder`."""
     fit_track = FitTrack(FitConfig())
     stamp = FaceModelStamp.of(fit_track.face_model)
@@ -37,7 +39,7 @@ def write_filmed_dataset(folder: Path, video: Path, *, frames: int = 8, size: in
                 (track,) = find_tracks(clip).tracks
             crops = crop_track(track, stretch, size)
             fit = fit_track(track, crops)
-            shard, offsets = writer.write_track(samples_of(track, crops, fit))
+            shard, offsets = writer.write_track(samples_of(track, crops, fit, store))
             row = ManifestRow(
                 identity=who,
                 video="video",
@@ -54,7 +56,7 @@ def write_filmed_dataset(folder: Path, video: Path, *, frames: int = 8, size: in
             )
             rows.append(row)
     write_manifest(rows, folder)
-    write_description(folder, stamp, {"crop": {"size": size}})
+    write_description(folder, stamp, {"crop": {"size": size}, "store": list(store)})
     return folder
 
 

@@ -12,13 +12,14 @@ from gdpw.mesh_warp import MeshWarp
 from pipeline.contestants import ContestantConfig
 from pipeline.dataset import open_dataset
 from pipeline.encode import EncodeConfig, write_video
-from pipeline.evaluation import Assignment, Evaluate, EvaluationConfig, Outcome, likeness, motion, strip_path
+from pipeline.errors import PipelineError
+from pipeline.evaluation import STRIPS, Assignment, Evaluate, EvaluationConfig, Outcome, likeness, motion
 from pipeline.evaluation_plan import EvaluationJob, Setting, plan_jobs, track_name
+from pipeline.evaluation_strip import read_strip, strip_path
 from pipeline.fit import FitConfig
 from pipeline.metrics import PSNR_CAP
 from pipeline.observer import Observer, Seen
 from pipeline.performance import Performance
-from pipeline.pictures import read_picture
 from pipeline.render import Animate, Take
 from pipeline.shards import FaceModelStamp
 
@@ -49,10 +50,10 @@ def truth(observer: Observer, take: Take) -> Seen:
     return observer(take.images, take.times, take.codes.shape[0])
 
 
-def _evaluated(dataset: Path, strips: Path, contestant: ContestantConfig) -> dict[Setting, Outcome]:
+def _evaluated(dataset: Path, out: Path, contestant: ContestantConfig) -> dict[Setting, Outcome]:
     rows = {track_name(row): row for row in open_dataset(dataset).tracks}
     jobs = [job for job in plan_jobs(list(rows.values()), "test") if job.driving == ANN]
-    evaluate = Evaluate(EvaluationConfig(dataset=dataset, contestant=contestant, strips=strips, perceptual_step=0))
+    evaluate = Evaluate(EvaluationConfig(dataset=dataset, contestant=contestant, out=out))
     try:
         return {one.setting: one for one in evaluate(Assignment(jobs=jobs, rows=rows))}
     finally:
@@ -61,8 +62,19 @@ def _evaluated(dataset: Path, strips: Path, contestant: ContestantConfig) -> dic
 
 @pytest.fixture(scope="module")
 def copied(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Setting, Outcome]:
-    strips = tmp_path_factory.mktemp("strips")
-    return _evaluated(dataset, strips, ContestantConfig(kind="copy-source", label="copy-source"))
+    return _evaluated(
+        dataset, tmp_path_factory.mktemp("copied"), ContestantConfig(kind="copy-source", label="copy-source")
+    )
+
+
+@pytest.fixture(scope="module")
+def moved_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("moved")
+
+
+@pytest.fixture(scope="module")
+def moved(dataset: Path, moved_folder: Path) -> dict[Setting, Outcome]:
+    return _evaluated(dataset, moved_folder, ContestantConfig(kind="mesh-warp", label="mesh-warp"))
 
 
 def _all(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -134,16 +146,26 @@ def test_pictures_without_a_face_are_seen_as_such(observer: Observer, take: Take
 
 
 def test_mesh_warp_moves_nearer_to_the_driver_than_a_copy(
-    dataset: Path, tmp_path: Path, copied: dict[Setting, Outcome]
+    copied: dict[Setting, Outcome], moved: dict[Setting, Outcome]
 ) -> None:
-    moved = _evaluated(dataset, tmp_path, ContestantConfig(kind="mesh-warp", label="mesh-warp"))
     for setting in (Setting.FIRST, Setting.FAR):
         ours, theirs = moved[setting].values, copied[setting].values
         assert _known(ours, "akd") < 0.6 * _known(theirs, "akd")
         assert _known(ours, "pose") < _known(theirs, "pose")
     assert _known(moved[Setting.CROSS].values, "pose") < _known(copied[Setting.CROSS].values, "pose")
-    strip = read_picture(strip_path(tmp_path, moved[Setting.FIRST].name))
-    assert strip.shape == (128, 4 * 128, 3)
+
+
+def test_a_strip_shows_source_driver_result_and_where_there_is_a_truth_the_error(
+    moved_folder: Path, moved: dict[Setting, Outcome]
+) -> None:
+    strips = moved_folder / STRIPS / "mesh-warp"
+    pictures = {setting: read_strip(strip_path(strips, one.name)) for setting, one in moved.items()}
+    assert {setting: len(some) for setting, some in pictures.items()} == {
+        Setting.FIRST: 4,
+        Setting.FAR: 4,
+        Setting.CROSS: 3,
+    }
+    assert pictures[Setting.CROSS][0].shape == (128, 128, 3)
 
 
 def test_only_motion_is_compared_with_another_person(copied: dict[Setting, Outcome]) -> None:
@@ -170,7 +192,7 @@ def test_videos_of_others_are_judged_like_a_model(dataset: Path, tmp_path: Path,
     path = folder / f"{job.name}.mp4"
     path.parent.mkdir(parents=True)
     write_video(path, iter(take.images), 25, config=EncodeConfig(encoder="libx264"))
-    outcomes = _evaluated(dataset, tmp_path / "strips", ContestantConfig(kind="videos", label="theirs", path=folder))
+    outcomes = _evaluated(dataset, tmp_path / "out", ContestantConfig(kind="videos", label="theirs", path=folder))
     assert _known(outcomes[Setting.FIRST].values, "akd") < 1.5
     assert _known(outcomes[Setting.FIRST].values, "ssim") > 0.9
     assert "no such video" in outcomes[Setting.FAR].fault
@@ -181,8 +203,24 @@ def test_a_video_with_other_frames_than_the_driver_is_refused(dataset: Path, tmp
     path = tmp_path / f"{job.name}.mp4"
     path.parent.mkdir(parents=True)
     write_video(path, iter(take.images[:5]), 25, config=EncodeConfig(encoder="libx264"))
-    outcomes = _evaluated(dataset, tmp_path / "strips", ContestantConfig(kind="videos", label="theirs", path=tmp_path))
+    outcomes = _evaluated(dataset, tmp_path / "out", ContestantConfig(kind="videos", label="theirs", path=tmp_path))
     assert "5 frames for the driver's 8" in outcomes[Setting.FIRST].fault
+
+
+def test_a_dataset_of_codes_alone_moves_the_same(carphone: Path, tmp_path: Path, moved: dict[Setting, Outcome]) -> None:
+    lean = write_filmed_dataset(tmp_path / "lean", carphone, store=("codes",))
+    again = _evaluated(lean, tmp_path / "out", ContestantConfig(kind="mesh-warp", label="mesh-warp"))
+    for setting, name in ((Setting.FIRST, "akd"), (Setting.FAR, "psnr"), (Setting.CROSS, "pose")):
+        assert _known(again[setting].values, name) == pytest.approx(_known(moved[setting].values, name), rel=0.02)
+
+
+def test_a_dataset_without_codes_is_refused(carphone: Path, tmp_path: Path) -> None:
+    bare = write_filmed_dataset(tmp_path / "bare", carphone, frames=5, store=("vertices",))
+    config = EvaluationConfig(
+        dataset=bare, contestant=ContestantConfig(kind="copy-source", label="copy-source"), out=tmp_path / "out"
+    )
+    with pytest.raises(PipelineError, match="stored without codes"):
+        Evaluate(config)
 
 
 def _known(values: dict[str, float | None], name: str) -> float:

@@ -7,15 +7,16 @@ from torch import Tensor
 
 from gdpw.errors import CheckpointError
 from gdpw.st_lpips import StLpips
+from pipeline.errors import PipelineError
 from pipeline.perceptual_files import st_lpips_file
 
 
 @pytest.fixture(scope="module")
 def weights() -> Path:
-    path = st_lpips_file()
-    if path is None:
-        pytest.skip("needs the weights in the wheel of stlpips-pytorch")
-    return path
+    try:
+        return st_lpips_file()
+    except PipelineError as error:
+        pytest.skip(str(error))
 
 
 def _pair() -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from jobs.options import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, debug_option,
 
 
 @click.command()
-@click.argument("model")
+@click.argument("models", metavar="[MODEL]...", nargs=-1)
 @click.argument("dataset", type=EXISTING_FOLDER)
 @click.argument("out", type=ANY_PATH)
 @click.option(
@@ -32,8 +32,9 @@ from jobs.options import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, debug_option,
     type=click.IntRange(0),
     default=5,
     show_default=True,
-    help="ST-LPIPS looks at every so manieth frame, 0 is none.",
+    help="Networks (LPIPS, FID, CSIM) look at every so manieth frame, 0 is none.",
 )
+@click.option("--export", is_flag=True, help="Write OUT/pairs: all sources and drivers, for other programs.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of pairs, limit and intervals.")
 @click.option(
     "--rasterizer",
@@ -47,22 +48,23 @@ from jobs.options import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, debug_option,
 @click.option("--cpus", type=click.IntRange(min=1), help="CPUs of this machine to use.  [default: all]")
 @fit_options(smooth=False)
 @debug_option
-def evaluate(model: str, dataset: Path, out: Path, **options: Any) -> None:
-    """Judge MODEL on a part of DATASET, and add it to the table in the folder OUT.
+def evaluate(models: tuple[str, ...], dataset: Path, out: Path, **options: Any) -> None:
+    """Judge each MODEL on a part of DATASET, and add it to the table in the folder OUT.
 
-    MODEL is a checkpoint (a released PWM_*.pth or ours), mesh-warp, copy-source, which shows the source whatever
-    drives, or a folder of result videos, named as OUT/jobs.csv says, with .mp4. Call it again with the same OUT for
-    each model that is to stand in the table; a run that was stopped goes on where it ended.
+    MODEL is a checkpoint (a released PWM_*.pth or ours), the folder of a training run, mesh-warp, copy-source, which
+    shows the source whatever drives, or a folder of result videos, named as OUT/jobs.csv says, with .mp4. LABEL=MODEL
+    says what the table calls it. Models may come in one call or, with the same OUT, in several; a run that was stopped
+    goes on where it ended.
 
-    OUT/metrics.json has the means with 95 % intervals, OUT/per_video.parquet a row a video, OUT/report.html shows both,
-    and results.
+    OUT/metrics.json has the means with 95 % intervals and the differences of each two models, OUT/per_video.parquet a
+    row a video, OUT/report.html shows both, and results side by side.
     """
     from jobs.evaluate import EvaluateRunConfig, run
     from pipeline.models import ModelConfig
 
     retry, rasterizer = options.pop("retry"), options.pop("rasterizer")
     config = EvaluateRunConfig(
-        model=model,
+        models=models,
         dataset=dataset,
         out=out,
         execution=ModelConfig(rasterizer=rasterizer),
