@@ -52,7 +52,7 @@ def describe(inspection: Inspection) -> str:
         ("yaw", f"{_range(inspection.yaw)} degrees"),
         ("pitch", f"{_range(inspection.pitch)} degrees"),
         ("error", f"{_range(inspection.error_px)} px"),
-        ("jitter", f"{_range(np.array([row.jitter_px for row in tracks]))} px"),
+        ("jitter", f"{_range(np.array(tracks.column('jitter_px')))} px"),
         ("speed", _speed(inspection)),
         ("face model", str(inspection.dataset.face_model)),
     ]

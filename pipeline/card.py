@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -99,16 +100,19 @@ def write_card(dataset: Dataset, inputs: list[LedgerRow], source: str) -> Path:
 
 def _card(dataset: Dataset, inputs: list[LedgerRow], source: str) -> str:
     tracks = dataset.tracks
-    frames = sum(row.frames for row in tracks)
+    counts = tracks.column("frames")
+    frames = sum(counts)
     done = sum(row.status == Status.DONE for row in inputs)
-    splits = {part: sum(row.frames for row in tracks if row.split == part) for part in ("train", "val", "test")}
+    splits = Counter[str]()
+    for part, count in zip(tracks.column("split"), counts, strict=True):
+        splits[part] += count
     return _TEXT.format(
         name=dataset.folder.absolute().name,
         size=next((name for limit, name in _SIZES if frames < limit), "n>1M"),
         frames=frames,
         tracks=len(tracks),
-        people=len({row.identity for row in tracks}),
-        splits=", ".join(f"{part} {count:,}" for part, count in splits.items()),
+        people=len(set(tracks.column("identity"))),
+        splits=", ".join(f"{part} {splits[part]:,}" for part in ("train", "val", "test")),
         inputs=len(inputs),
         done=done,
         rejected=len(inputs) - done,
@@ -125,7 +129,7 @@ def _card(dataset: Dataset, inputs: list[LedgerRow], source: str) -> str:
 
 
 def _error(dataset: Dataset) -> str:
-    medians = sorted(row.error_median_px for row in dataset.tracks)
+    medians = sorted(dataset.tracks.column("error_median_px"))
     return f"{medians[len(medians) // 2]:.2f} px of the pictures, of the middle track" if medians else "none"
 
 

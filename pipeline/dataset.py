@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.atomic import atomic_path
 from pipeline.errors import PipelineError
-from pipeline.ledger import ManifestRow, read_manifest
+from pipeline.ledger import Manifest, ManifestRow
 from pipeline.shards import ARRAYS, Array, FaceModelStamp, Sample, lacks, read_sample, read_shard
 
 DESCRIPTION = "dataset.json"
@@ -27,12 +27,9 @@ class Dataset:
     config: dict[str, Any]
 
     @cached_property
-    def tracks(self) -> list[ManifestRow]:
-        """Its manifest, read when first asked for: millions of rows are better read by `pipeline.track_index`.
-
-        Raises PipelineError where there is none.
-        """
-        return read_manifest(self.folder)
+    def tracks(self) -> Manifest:
+        """Its manifest, opened when first asked for. Raises PipelineError where there is none."""
+        return Manifest(self.folder)
 
     @property
     def arrays(self) -> tuple[Array, ...]:

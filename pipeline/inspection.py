@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from fit_deca.codes import CODE_SIZES
 from pipeline.dataset import Dataset, open_dataset
 from pipeline.errors import Reason
-from pipeline.ledger import LedgerRow, ManifestRow, Status, read_ledger
+from pipeline.ledger import LedgerRow, Manifest, ManifestRow, Status, read_ledger
 from pipeline.shards import Sample
 
 _LOOKED_AT = 1000
@@ -44,12 +44,12 @@ class Inspection:
     worst: list[Sample]
 
     @property
-    def tracks(self) -> list[ManifestRow]:
+    def tracks(self) -> Manifest:
         return self.dataset.tracks
 
     @property
     def frames(self) -> int:
-        return sum(row.frames for row in self.tracks)
+        return sum(self.tracks.column("frames"))
 
     @property
     def seconds(self) -> float:
@@ -70,49 +70,54 @@ class Inspection:
 
     def frames_by_identity(self) -> dict[str, int]:
         """The one with most frames first."""
-        counts = Counter[str]()
-        for row in self.tracks:
-            counts[row.identity] += row.frames
-        return dict(counts.most_common())
+        return self._frames_by("identity")
 
     def frames_by_split(self) -> dict[str, int]:
+        return self._frames_by("split")
+
+    def _frames_by(self, column: str) -> dict[str, int]:
         counts = Counter[str]()
-        for row in self.tracks:
-            counts[row.split] += row.frames
+        for name, frames in zip(self.tracks.column(column), self.tracks.column("frames"), strict=True):
+            counts[name] += frames
         return dict(counts.most_common())
 
 
 def inspect_dataset(folder: Path) -> Inspection:
     """Examine a dataset. Raises PipelineError where there is none that can be read."""
     dataset = open_dataset(folder)
-    looked_at = list(_spread(dataset, dataset.tracks, _LOOKED_AT))
+    looked_at = list(_spread(dataset, _LOOKED_AT))
     codes = [sample.codes for sample in looked_at] if "codes" in dataset.arrays else []
     yaw, pitch = _directions(np.stack(codes)) if codes else (np.empty(0),) * 2
-    by_median = sorted(dataset.tracks, key=lambda row: row.error_median_px)
-    by_p95 = sorted(dataset.tracks, key=lambda row: -row.error_p95_px)
+    best = np.argsort(dataset.tracks.column("error_median_px"), kind="stable")[:_SHOWN].tolist()
+    worst = np.argsort(-np.array(dataset.tracks.column("error_p95_px")), kind="stable")[:_SHOWN].tolist()
     return Inspection(
         dataset=dataset,
         inputs=read_ledger(folder),
         yaw=yaw,
         pitch=pitch,
         error_px=np.array([sample.error_median_px for sample in looked_at]),
-        best=[min(_some(dataset, row), key=_error) for row in by_median[:_SHOWN]],
-        worst=[max(_some(dataset, row), key=_error) for row in by_p95[:_SHOWN]],
+        best=[min(_some(dataset, row), key=_error) for row in map(dataset.tracks.__getitem__, best)],
+        worst=[max(_some(dataset, row), key=_error) for row in map(dataset.tracks.__getitem__, worst)],
     )
 
 
-def _spread(dataset: Dataset, rows: Sequence[ManifestRow], most: int) -> Iterator[Sample]:
-    """Every n-th frame of these tracks taken together, at most so many."""
-    step = max(math.ceil(sum(row.frames for row in rows) / most), 1)
-    before = 0
-    for row in rows:
-        for index in range(-before % step, row.frames, step):
-            yield dataset.read_sample(row, index)
-        before += row.frames
+def _spread(dataset: Dataset, most: int) -> Iterator[Sample]:
+    """Every n-th frame of all tracks taken together, at most so many."""
+    frames = dataset.tracks.column("frames")
+    step, before = _step(sum(frames), most), 0
+    for place, count in enumerate(frames):
+        for index in range(-before % step, count, step):
+            yield dataset.read_sample(dataset.tracks[place], index)
+        before += count
 
 
 def _some(dataset: Dataset, row: ManifestRow) -> list[Sample]:
-    return list(_spread(dataset, [row], _LOOKED_AT_OF_TRACK))
+    """Every n-th frame of a track."""
+    return [dataset.read_sample(row, index) for index in range(0, row.frames, _step(row.frames, _LOOKED_AT_OF_TRACK))]
+
+
+def _step(frames: int, most: int) -> int:
+    return max(math.ceil(frames / most), 1)
 
 
 def _error(sample: Sample) -> float:

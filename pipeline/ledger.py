@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from pipeline.errors import InputError, PipelineError, Reason
 
 MANIFEST = "manifest.parquet"
 LEDGER = "ledger.parquet"
-_ROWS_AT_A_TIME = 10_000
+_ROWS_AT_A_TIME = 2_000
 
 _MANIFEST_SCHEMA = pa.schema(
     [
@@ -68,7 +70,7 @@ def status_of(reason: Reason) -> Status:
     return Status.SKIPPED if reason in _SKIPPED else Status.FAILED
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ManifestRow:
     """One track of T frames.
 
@@ -92,7 +94,7 @@ class ManifestRow:
     offsets: list[int]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerRow:
     """One input.
 
@@ -127,16 +129,55 @@ class LedgerRow:
         )
 
 
+class Manifest(Sequence[ManifestRow]):
+    """The rows of `folder`/manifest.parquet in the order of the samples, read when they are asked for.
+
+    A few thousand at a time are in memory: numbers and offsets of all would fill it. Of a row that is asked for by its
+    place, its neighbours are read too, and kept until another is asked for that lies elsewhere.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises PipelineError where there is no manifest, or one that names files elsewhere."""
+        self._path = folder / MANIFEST
+        with _table(self._path) as file:
+            counts = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+            check_shard_names(self._path, file.read(columns=["shard"])["shard"].unique().to_pylist())
+        self._starts = [0, *accumulate(counts)]
+        self._held: tuple[int, pa.Table] | None = None
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        number = place + len(self) if place < 0 else place
+        if not 0 <= number < len(self):
+            raise IndexError(place)
+        group = bisect_right(self._starts, number) - 1
+        if self._held is None or self._held[0] != group:
+            with _table(self._path) as file:
+                self._held = group, file.read_row_group(group)
+        (row,) = self._held[1].slice(number - self._starts[group], 1).to_pylist()
+        return ManifestRow(**row)
+
+    def __iter__(self) -> Iterator[ManifestRow]:
+        return (ManifestRow(**row) for row in read_rows(self._path))
+
+    def column(self, name: str) -> list[Any]:
+        """One value of every row."""
+        with _table(self._path) as file:
+            return file.read(columns=[name])[name].to_pylist()
+
+
 def write_manifest(rows: Iterable[ManifestRow], folder: Path) -> None:
     """Write `folder`/manifest.parquet, whole or not at all; of the rows few are held at a time."""
-    write_rows((asdict(row) for row in rows), _MANIFEST_SCHEMA, folder / MANIFEST)
+    write_rows(map(_cells, rows), _MANIFEST_SCHEMA, folder / MANIFEST)
 
 
 def read_manifest(folder: Path) -> list[ManifestRow]:
-    """Rows in the order of the samples. Raises PipelineError where there is no manifest, or not of files beside it."""
-    rows = [ManifestRow(**row) for row in read_rows(folder / MANIFEST)]
-    check_shard_names(folder / MANIFEST, {row.shard for row in rows})
-    return rows
+    """All rows in the order of the samples. Raises PipelineError as `Manifest` does."""
+    return list(Manifest(folder))
 
 
 def check_shard_names(manifest: Path, names: Iterable[str]) -> None:
@@ -148,15 +189,14 @@ def check_shard_names(manifest: Path, names: Iterable[str]) -> None:
 
 def write_ledger(rows: Iterable[LedgerRow], folder: Path) -> None:
     """Write `folder`/ledger.parquet, whole or not at all."""
-    write_rows([asdict(row) for row in rows], _LEDGER_SCHEMA, folder / LEDGER)
+    write_rows(map(_cells, rows), _LEDGER_SCHEMA, folder / LEDGER)
 
 
 def read_ledger(folder: Path) -> list[LedgerRow]:
     """Rows in the order of the inputs. Raises PipelineError where there is no ledger."""
-    rows = read_rows(folder / LEDGER)
     return [
         LedgerRow(**{**row, "status": Status(row["status"]), "reason": row["reason"] and Reason(row["reason"])})
-        for row in rows
+        for row in read_rows(folder / LEDGER)
     ]
 
 
@@ -173,10 +213,22 @@ def write_rows(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: Path) ->
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read such a table. Raises PipelineError where there is none."""
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of such a table, of which few are held at a time. Raises PipelineError where there is none."""
+    with _table(path) as file:
+        for batch in file.iter_batches(_ROWS_AT_A_TIME):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def _table(path: Path) -> Iterator[pq.ParquetFile]:
     try:
-        with path.open("rb") as file:
-            return pq.read_table(file).to_pylist()
+        with path.open("rb") as file, pq.ParquetFile(file) as table:
+            yield table
     except (OSError, pa.ArrowInvalid) as error:
         raise PipelineError(f"{path}: no readable table; is this a dataset that preprocess finished?") from error
+
+
+def _cells(row: ManifestRow | LedgerRow) -> dict[str, Any]:
+    """As `asdict` gives them, without a copy of each number."""
+    return {name: getattr(row, name) for name in row.__slots__}

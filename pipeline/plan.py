@@ -12,7 +12,7 @@ from pipeline.records import Clip
 from pipeline.sources import Scan
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClipResult:
     """What became of a clip, as its piece holds it.
 

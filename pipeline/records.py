@@ -69,7 +69,7 @@ class Boxes:
         return pixels.clip(0, [width, height, width, height])
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
     """One input to read, and the names its samples go by.
 

@@ -57,9 +57,9 @@ def _totals(inspection: Inspection) -> Html:
     rows = [
         ["frames", inspection.frames],
         ["tracks", len(tracks)],
-        ["people", len({row.identity for row in tracks})],
-        ["videos", len({(row.identity, row.video) for row in tracks})],
-        ["shards", len({row.shard for row in tracks})],
+        ["people", len(set(tracks.column("identity")))],
+        ["videos", len(set(zip(tracks.column("identity"), tracks.column("video"), strict=True)))],
+        ["shards", len(set(tracks.column("shard")))],
         *([f"frames to {part}", frames] for part, frames in inspection.frames_by_split().items()),
     ]
     return table(["", "count"], rows)
@@ -83,7 +83,7 @@ def _people(inspection: Inspection) -> Html:
     frames = inspection.frames_by_identity()
     rows = [[identity, count] for identity, count in list(frames.items())[:_IDENTITIES_SHOWN]]
     shown = f"The {len(rows)} with most frames of {len(frames)}:"
-    lengths = histogram([row.frames for row in inspection.tracks], "frames of a track")
+    lengths = histogram(inspection.tracks.column("frames"), "frames of a track")
     drawn = charts(histogram(list(frames.values()), "frames of a person"), lengths)
     return section("People", drawn, paragraph(shown), table(["identity", "frames"], rows))
 
@@ -96,8 +96,8 @@ def _heads_and_fits(inspection: Inspection) -> Html:
             histogram(inspection.yaw, "yaw, degrees to the picture's right"),
             histogram(inspection.pitch, "pitch, degrees up"),
             histogram(inspection.error_px, "median landmark error of a frame, px"),
-            histogram([row.error_p95_px for row in inspection.tracks], "95th percentile of a track's errors, px"),
-            histogram([row.jitter_px for row in inspection.tracks], "jitter of a track, px"),
+            histogram(inspection.tracks.column("error_p95_px"), "95th percentile of a track's errors, px"),
+            histogram(inspection.tracks.column("jitter_px"), "jitter of a track, px"),
         ),
     )
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+import pipeline.ledger
 from pipeline.errors import InputError, PipelineError, Reason
 from pipeline.ledger import (
     LedgerRow,
+    Manifest,
     ManifestRow,
     Status,
     read_ledger,
@@ -39,6 +41,22 @@ def test_the_manifest_comes_back(tmp_path: Path) -> None:
     write_manifest([TRACK], tmp_path)
     assert read_manifest(tmp_path) == [TRACK]
     assert pq.read_table(tmp_path / "manifest.parquet").column_names == [column.name for column in fields(ManifestRow)]
+
+
+def test_rows_are_found_by_place_and_values_by_column_without_reading_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.ledger, "_ROWS_AT_A_TIME", 3)
+    rows = [replace(TRACK, track=number, offsets=[0, 512 * number, 1024 * number]) for number in range(8)]
+    write_manifest(rows, tmp_path)
+    manifest = Manifest(tmp_path)
+    assert len(manifest) == 8
+    assert [manifest[place] for place in (7, 0, 3, 2, -1)] == [rows[place] for place in (7, 0, 3, 2, -1)]
+    assert manifest[2:5] == rows[2:5]
+    assert list(manifest) == rows
+    assert manifest.column("track") == list(range(8))
+    with pytest.raises(IndexError):
+        manifest[8]
 
 
 def test_the_ledger_comes_back(tmp_path: Path) -> None:
