@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pipeline.errors import PipelineError
 
@@ -27,12 +28,15 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM
 def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int]:
     """Ray for the length of the block; gives the number of its CPUs, at least 1.
 
-    address: of a cluster that runs ("auto", "HOST:6379"); None starts Ray on this machine and stops it afterwards.
+    address: of a cluster that runs ("auto", "HOST:6379"), on one of whose nodes this process is; its workers get the
+    code of this process. None starts Ray on this machine and stops it afterwards.
     cpus: how many that may use; None for all that this process may run on. Within a Ray that this process is connected
     to already, that one is used and left alone.
-    Ray's own messages stay in its log files. Raises PipelineError where no cluster runs at the address.
+    Ray's own messages stay in its log files. Raises PipelineError where no cluster runs at the address, and for one of
+    Ray's client, which lacks what Ray Data and Ray Train need of a driver.
     """
     if address:
+        _refuse_client(address)
         _refuse_silence(address)
     os.environ |= _QUIET
     import ray
@@ -46,7 +50,7 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int
                 include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.FATAL,
-                runtime_env={"env_vars": _ONE_THREAD},
+                runtime_env={"env_vars": _ONE_THREAD, **({"py_modules": code()} if address else {})},
             )
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.FATAL)
@@ -57,9 +61,23 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int
             ray.shutdown()
 
 
+def code() -> list[str]:
+    """Folders of our packages. Workers elsewhere import them before what is installed there, which may be older, or
+    nothing; what they depend on must be there."""
+    return [str(Path(__file__).parents[1] / name) for name in ("fit_deca", "gdpw", "jobs", "pipeline")]
+
+
+def _refuse_client(address: str) -> None:
+    if address.startswith("ray://"):
+        raise PipelineError(
+            f"{address}: Ray's client cannot carry a run; on a node of the cluster, or in a Ray job, say "
+            "--address auto, or HOST:6379 with the port of the head itself"
+        )
+
+
 def _refuse_silence(address: str) -> None:
     """Raise PipelineError where nobody listens: Ray itself would wait for minutes, and then end this process."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    host, colon, port = address.rpartition(":")
     if not (colon and port.isdigit()):
         return  # such as auto, where Ray looks for itself
     try:
