@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import RBFInterpolator
 
 from fit_deca.errors import FaceModelError
 from fit_deca.model_file import Correspondence, FaceModel
@@ -33,6 +32,8 @@ def mediapipe_correspondence(model: FaceModel, known: FaceModel) -> Corresponden
 
     Raises FaceModelError where one of them lacks what it should have.
     """
+    from scipy.interpolate import RBFInterpolator  # a tenth of what a worker imports; needed once a face model
+
     if model.landmarks is None or known.landmarks is None or known.mediapipe is None:
         raise FaceModelError(f"the 478 points on {model.name!r} take the 68 on it, and both on {known.name!r}")
     target, source = on_mesh(model, model.landmarks.full), on_mesh(known, known.landmarks.full)

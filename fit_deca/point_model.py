@@ -15,12 +15,11 @@ import copy
 
 import torch
 from torch import Tensor
-from torch.func import jacfwd, vmap
 from torch.nn.functional import pad
 
 from fit_deca.codes import CODE_SIZES, Codes
 from fit_deca.flame import Flame
-from fit_deca.rotation import axis_angle_to_matrix
+from fit_deca.rotation import axis_angle_derivatives, axis_angle_to_matrix
 
 MOTION_SIZES = {"rotation": 3, "jaw": 3, "eyes": 6, "scale": 1, "shift": 2, "expression": CODE_SIZES["expression"]}
 """Length of each part of a motion: what changes from frame to frame, as one vector.
@@ -96,8 +95,7 @@ class PointModel:
         seen = camera @ posed
         frames, _, points = seen.shape
         jacobian = motion.new_zeros(frames, axes, MOTION_SIZE + SHAPE_SIZE * with_shape, points)
-        spins = vmap(jacfwd(axis_angle_to_matrix))(motion[:, _ANGLES].reshape(-1, 3))
-        spins = spins.unflatten(0, (-1, 4)).permute(0, 1, 4, 2, 3)  # (F, 4 vectors, 3 components, 3, 3)
+        spins = axis_angle_derivatives(motion[:, _ANGLES].unflatten(1, (4, 3)))  # (F, 4 vectors, 3 components, 3, 3)
         turned = view[:, None] @ spins[:, 0] @ posed[:, None]  # (F, 3, axes, P)
         bent = camera[:, None, None] @ spins[:, 1:] @ offsets[:, 1:, None]  # (F, 3 parts, 3, axes, P)
         jacobian[:, :, _ANGLES] = torch.cat([turned, bent.flatten(1, 2)], dim=1).transpose(1, 2)

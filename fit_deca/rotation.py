@@ -17,12 +17,30 @@ def axis_angle_to_matrix(vector: Tensor) -> Tensor:
     keeps the gradient finite at rest. Source: DECA (SIGGRAPH 2021), reference decalib/models/lbs.py.
     """
     angle = (vector + 1e-8).norm(dim=-1, keepdim=True)
-    x, y, z = (vector / angle).unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+    cross = _cross_matrix(vector / angle)
     angle = angle[..., None]
     identity = torch.eye(3, dtype=vector.dtype, device=vector.device)
     return identity + angle.sin() * cross + (1 - angle.cos()) * (cross @ cross)
+
+
+def axis_angle_derivatives(vector: Tensor) -> Tensor:
+    """Those of `axis_angle_to_matrix` by the three components, which come first: (..., 3) -> (..., 3, 3, 3)."""
+    moved = vector + 1e-8
+    angle = moved.norm(dim=-1, keepdim=True)
+    axis, by_angle = vector / angle, (moved / angle)[..., None, None]
+    identity = torch.eye(3, dtype=vector.dtype, device=vector.device)
+    cross = _cross_matrix(axis)[..., None, :, :]
+    change = _cross_matrix((identity - by_angle[..., 0] * axis[..., None, :]) / angle[..., None])
+    sine, cosine = angle.sin()[..., None, None], angle.cos()[..., None, None]
+    turning = by_angle * (cosine * cross + sine * (cross @ cross))
+    return turning + sine * change + (1 - cosine) * (change @ cross + cross @ change)
+
+
+def _cross_matrix(vector: Tensor) -> Tensor:
+    """The matrix that takes the cross product with a vector from the left, (..., 3) -> (..., 3, 3)."""
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
 
 
 def turn_about_y(matrix: Tensor) -> Tensor:
