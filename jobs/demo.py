@@ -13,6 +13,7 @@ from pipeline.encode import EncodeConfig, write_video
 from pipeline.errors import PipelineError
 from pipeline.fit import FitTrack
 from pipeline.keys import track_prefix
+from pipeline.margin import with_margin
 from pipeline.models import ModelConfig, load_model
 from pipeline.overlay import MeshPen
 from pipeline.portrait import read_portrait
@@ -49,7 +50,8 @@ def run(out: Path) -> str:
         driving = read_driving(name, find_tracks, fit_track, config.crop.size)
     portrait = framed_for(portrait, driving, fit_track.flame)
     performance = follow(portrait.take, driving, FollowConfig(), fit_track.flame)
-    results = Animate(fit_track.flame, load_model(ModelConfig(), fit_track.face_model))(portrait.take, performance)
+    animate = Animate(fit_track.flame, load_model(ModelConfig(), fit_track.face_model))
+    results = animate(with_margin(portrait), performance)
     pictures = panels(portrait.take, results, driving, "hold")
     write_video(animation, pictures, performance.times, config=EncodeConfig(synthetic=True))
     return f"{summary}\n{overlay}: the fitted mesh on the driver's face\n{animation}: source, result, driver"

@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from fit_deca.codes import Codes
 from fit_deca.editing import preset_animation
-from gdpw.mesh_warp import MeshWarp
 from jobs.edit_language import change, obey, script_lines, summary
 from jobs.outputs import MisuseError, new_file
 from pipeline.crop import CropConfig
@@ -31,8 +30,8 @@ from pipeline.tracks import FindTracks, TrackConfig
 PICTURE, VIDEO = Path("face_edit_output_img.jpg"), Path("face_reenact_demo_video.mp4")
 """Names of results, as published; a former result under them is replaced."""
 
-MARGIN = 4
-"""Part of the picture's side that mesh-warp gets to see beyond each of its edges; GDPW is trained on the square."""
+MARGIN = 1 / 4
+"""Share of the picture's side that is seen beyond each of its edges: an edit turns heads farther than drivers do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +108,8 @@ def open_session(config: EditConfig) -> EditSession:
     model = load_model(config.model, fit_track.face_model)
     with FindTracks(config.tracks) as find_tracks:
         portrait = read_portrait(config.portrait, find_tracks, fit_track, config.crop.size)
-    margin = config.crop.size // MARGIN
-    surroundings = with_margin(portrait, margin) if isinstance(model, MeshWarp) else None
-    draw = DrawEdits(portrait.take, fit_track.flame, model, surroundings)
+    stage = with_margin(portrait, MARGIN) if config.model.sees_around else None
+    draw = DrawEdits(portrait.take, fit_track.flame, model, stage)
     return EditSession(draw, FaceModelStamp.of(fit_track.face_model))
 
 

@@ -21,6 +21,7 @@ from pipeline.driving import Driving, read_driving
 from pipeline.edit_file import SUFFIX, write_performance
 from pipeline.encode import EncodeConfig, write_video
 from pipeline.fit import FitConfig, FitTrack
+from pipeline.margin import staged
 from pipeline.models import ModelConfig, load_model
 from pipeline.paste import ROOM, paste_back
 from pipeline.pictures import write_picture
@@ -96,7 +97,8 @@ def _write(config: ReenactConfig, portrait: Portrait, driving: Driving, animate:
     performance = follow(portrait.take, driving, config.follow, animate.flame)
     if config.codes:
         write_performance(config.codes, performance)
-    results: Iterator[NDArray[np.uint8]] = animate(portrait.take, performance)
+    stage = staged(portrait, config.model, pasted=config.paste_back)
+    results: Iterator[NDArray[np.uint8]] = animate(stage, performance)
     pictures = _laid_out(config, portrait, driving, iter(tqdm(results, total=len(performance), disable=None)))
     if config.frames:
         pictures = _saved(pictures, config.frames)

@@ -25,7 +25,7 @@ from pipeline.fit import FitTrack
 from pipeline.media import PICTURE_SUFFIXES, file_kind, suffix_of
 from pipeline.performance import Performance
 from pipeline.records import Kind
-from pipeline.render import Take
+from pipeline.render import Stage
 from pipeline.render_plan import RenderJob
 from pipeline.render_stages import Generate, Prepare, RenderConfig, View, Write
 from pipeline.shards import FaceModelStamp
@@ -120,11 +120,11 @@ class _Clock:
     def __init__(self, generate: Generate) -> None:
         self.generate, self.warm, self.all = generate, 0.0, 0.0
 
-    def __call__(self, view: View, take: Take, performance: Performance) -> Iterator[NDArray[np.uint8]]:
+    def __call__(self, view: View, stage: Stage, performance: Performance) -> Iterator[NDArray[np.uint8]]:
         start = time.perf_counter()
-        self.generate(view, lambda: take, performance)  # loads and compiles what it needs
+        self.generate(view, lambda: stage, performance)  # loads and compiles what it needs
         again = time.perf_counter()
-        results = self.generate(view, lambda: take, performance)
+        results = self.generate(view, lambda: stage, performance)
         end = time.perf_counter()
         self.warm, self.all = end - again, end - start
         yield from results

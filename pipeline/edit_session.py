@@ -20,7 +20,7 @@ from pipeline.atomic import atomic_path
 from pipeline.edit_file import read_performance, write_performance
 from pipeline.errors import PipelineError
 from pipeline.performance import Performance
-from pipeline.render import Animator, Take, retarget
+from pipeline.render import Animator, Stage, Take, retarget
 from pipeline.shaded import draw_shaded
 from pipeline.shards import FaceModelStamp
 
@@ -45,8 +45,8 @@ class Panels(NamedTuple):
 class DrawEdits:
     """Codes of one portrait -> its panels.
 
-    source: the take of one picture that is edited. surroundings: the same with a margin (`with_margin`), for a model
-    that takes pictures of any size and would else have nothing to show where the head leaves its square.
+    source: the take of one picture that is edited. stage: the same with a margin (`with_margin`), for a model that
+    makes use of it and would else have nothing to show where the head leaves its square.
     """
 
     def __init__(
@@ -54,16 +54,15 @@ class DrawEdits:
         source: Take,
         flame: Flame,
         model: Animator[Any],
-        surroundings: Take | None = None,
+        stage: Stage | None = None,
         batch: int = 16,
     ) -> None:
         self.source, self.flame, self.model, self.batch = source, flame, model, batch
-        self._stage = surroundings or source
-        self._margin = (self._stage.size - source.size) // 2
-        self._change = self._stage.recover[0] @ np.linalg.inv(source.recover[0])
-        image = torch.from_numpy(self._stage.images[0]).permute(2, 0, 1) / 255
-        vertices = torch.from_numpy(self._stage.vertices[0])
-        self._encoded = model.encode(image, pixels_to_ndc(vertices, self._stage.size, self._stage.size))
+        self._stage = stage or Stage.of(source)
+        take = self._stage.take
+        image = torch.from_numpy(take.images[0]).permute(2, 0, 1) / 255
+        vertices = torch.from_numpy(take.vertices[0])
+        self._encoded = model.encode(image, pixels_to_ndc(vertices, take.size, take.size))
         self._mesh = draw_shaded(torch.from_numpy(source.vertices[:1]), flame.faces, source.size, source.size)[0]
 
     @torch.no_grad()
@@ -74,7 +73,7 @@ class DrawEdits:
             rows = Codes(*(code[start : start + self.batch].to(self.flame.v_template.device) for code in codes))
             vertices = retarget(self.flame, rows, rows, recover.expand(len(rows.shape), 3, 3))
             results = self.model.animate(self._encoded, self._staged(vertices))
-            inside = slice(self._margin, self._margin + size)
+            inside = self._stage.inside
             pictures = (results[..., inside, inside] * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
             meshes = draw_shaded(vertices, self.flame.faces, size, size)
             for result, mesh in zip(pictures.cpu().numpy(), meshes, strict=True):
@@ -82,9 +81,10 @@ class DrawEdits:
 
     def _staged(self, vertices: Tensor) -> Tensor:
         """Meshes (B, V, 3) in the source's pixels -> NDC of the picture that the model moves."""
-        moved = vertices * self._change[0, 0]
-        moved[..., :2] += vertices.new_tensor(self._change[:2, 2])
-        return pixels_to_ndc(moved, self._stage.size, self._stage.size)
+        change, size = self._stage.change, self._stage.take.size
+        moved = vertices * change[0, 0]
+        moved[..., :2] += vertices.new_tensor(change[:2, 2])
+        return pixels_to_ndc(moved, size, size)
 
 
 class EditSession:

@@ -7,17 +7,21 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.crop import Window, cut_window, transform_points, window_transform
+from pipeline.models import ModelConfig
 from pipeline.portrait import Portrait
-from pipeline.render import Take
+from pipeline.render import Stage
+
+MARGIN = 1 / 8
+"""Share of the side that a head which follows a driver may bring into view on each side."""
 
 
-def with_margin(portrait: Portrait, margin: int) -> Take:
-    """The portrait's take with a margin on all sides, in pixels of the take, to half a pixel.
+def with_margin(portrait: Portrait, share: float = MARGIN) -> Stage:
+    """The portrait with a margin on all sides, a share of its side.
 
     Outside the whole picture, its mirror image: hair goes on as hair and not as stripes.
     """
     size, window = portrait.take.size, portrait.window
-    growth = round(margin * window.side / size)
+    margin, growth = round(share * size), round(share * window.side)
     wide = Window(window.left - growth, window.top - growth, window.side + 2 * growth)
     height, width = portrait.picture.shape[:2]
     left, top = max(-wide.left, 0), max(-wide.top, 0)
@@ -25,9 +29,18 @@ def with_margin(portrait: Portrait, margin: int) -> Take:
     picture = np.pad(portrait.picture, ((top, bottom), (left, right), (0, 0)), "symmetric")
     image = cut_window(picture, Window(wide.left + left, wide.top + top, wide.side), size + 2 * margin)
     change = window_transform(wide, size + 2 * margin) @ np.linalg.inv(window_transform(window, size))
-    return replace(
+    take = replace(
         portrait.take,
         images=image[None],
         recover=change @ portrait.take.recover,
         vertices=transform_points(portrait.take.vertices, change).astype(np.float32),
     )
+    return Stage(take=take, shown=size, change=change)
+
+
+def staged(portrait: Portrait, model: ModelConfig, *, pasted: bool) -> Stage:
+    """The portrait as the model is to see it: with a margin where it makes use of one.
+
+    pasted: the result goes back into the portrait's picture. Then what lies around it must stay as it is there.
+    """
+    return with_margin(portrait) if model.sees_around and not pasted else Stage.of(portrait.take)

@@ -15,6 +15,7 @@ from gdpw.execution import Execution
 from gdpw.mesh_warp import MeshWarp
 from gdpw.rasterizer import RasterizerName
 from pipeline.errors import PipelineError
+from pipeline.node_cache import local_copy
 from pipeline.render import Animator
 
 ModelName = Literal["mesh-warp", "gdpw"]
@@ -37,6 +38,11 @@ class ModelConfig:
     batch: int = 8
     device: str | None = None
 
+    @property
+    def sees_around(self) -> bool:
+        """Whether it makes use of what lies around a source's square: mesh-warp does, GDPW is trained on the square."""
+        return self.checkpoint is None
+
 
 def load_model(config: ModelConfig, face_model: FaceModel) -> Animator[Any]:
     """The model, for meshes of this face model.
@@ -54,7 +60,7 @@ def load_model(config: ModelConfig, face_model: FaceModel) -> Animator[Any]:
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if config.rasterizer == "nvdiffrast" and not device.startswith("cuda"):
         raise PipelineError("the rasterizer nvdiffrast needs an NVIDIA GPU, and none is in use; take torch")
-    checkpoint = load_checkpoint(config.checkpoint)
+    checkpoint = load_checkpoint(local_copy(config.checkpoint))
     try:
         generator = checkpoint.build_generator(
             faces, len(face_model.v_template), face_model.hash, rasterizer=config.rasterizer

@@ -90,11 +90,34 @@ class Take:
         )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stage:
+    """The picture that a model moves, and the square in its middle that is shown.
+
+    take: one frame. shown: the square's side in pixels. change: (3, 3), pixels of the square -> the take's.
+    """
+
+    take: Take
+    shown: int
+    change: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, take: Take) -> Stage:
+        """All of it is shown."""
+        return cls(take=take, shown=take.size, change=np.eye(3))
+
+    @property
+    def inside(self) -> slice:
+        """Rows, and columns, of the take's picture that are shown."""
+        margin = (self.take.size - self.shown) // 2
+        return slice(margin, margin + self.shown)
+
+
 class Encoded(NamedTuple):
-    """A source that a model has looked at: what all its frames share. size: side of its picture in pixels."""
+    """A source that a model has looked at: what all its frames share."""
 
     source: Any
-    size: int
+    stage: Stage
 
 
 class Animate:
@@ -106,24 +129,29 @@ class Animate:
     def __init__(self, flame: Flame, model: Animator[Any], batch: int = 16) -> None:
         self.flame, self.model, self.batch = flame, model, batch
 
-    def __call__(self, source: Take, driving: Performance) -> Iterator[NDArray[np.uint8]]:
-        """Yields T pictures (S, S, 3) of the source's size, RGB."""
+    def __call__(self, source: Take | Stage, driving: Performance) -> Iterator[NDArray[np.uint8]]:
+        """Yields T pictures (S, S, 3) of the size of what is shown of the source, RGB."""
         return self.move(self.encode(source), driving)
 
-    def encode(self, source: Take) -> Encoded:
+    def encode(self, source: Take | Stage) -> Encoded:
         """The first picture of a take, once for all performances."""
-        image = torch.from_numpy(source.images[0]).permute(2, 0, 1) / 255
-        vertices = pixels_to_ndc(torch.from_numpy(source.vertices[0]), source.size, source.size)
-        return Encoded(self.model.encode(image, vertices), source.size)
+        stage = source if isinstance(source, Stage) else Stage.of(source)
+        take = stage.take
+        image = torch.from_numpy(take.images[0]).permute(2, 0, 1) / 255
+        vertices = pixels_to_ndc(torch.from_numpy(take.vertices[0]), take.size, take.size)
+        return Encoded(self.model.encode(image, vertices), stage)
 
     @torch.no_grad()
     def move(self, encoded: Encoded, driving: Performance) -> Iterator[NDArray[np.uint8]]:
         """Yields T pictures (S, S, 3), RGB; frames are worked out batch by batch, as they are asked for."""
-        driving = driving.resized(encoded.size)
+        source, stage = encoded
+        size, inside = stage.take.size, stage.inside
+        driving = driving.resized(stage.shown)
+        driving = replace(driving, recover=stage.change @ driving.recover, size=size)
         for start in range(0, len(driving), self.batch):
             rows = driving.rows(slice(start, start + self.batch))
             vertices = meshes(self.flame, rows)
-            frames = self.model.animate(encoded.source, pixels_to_ndc(vertices, encoded.size, encoded.size))
+            frames = self.model.animate(source, pixels_to_ndc(vertices, size, size))[..., inside, inside]
             yield from (frames * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
 
 

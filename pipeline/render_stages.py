@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import time
 from collections import OrderedDict
@@ -15,18 +14,20 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.atomic import why_not_written
 from pipeline.crop import CropConfig
 from pipeline.driving import Driving, OnMissing, read_driving
 from pipeline.encode import EncodeConfig, write_video
 from pipeline.errors import InputError, PipelineError, Reason
 from pipeline.fit import FitConfig, FitTrack
 from pipeline.ledger import Status
+from pipeline.margin import staged
 from pipeline.models import ModelConfig, load_model
 from pipeline.paste import ROOM, paste_back
 from pipeline.performance import Performance
 from pipeline.portrait import Portrait, read_portrait
 from pipeline.reenactment import FollowConfig, follow, framed_for, panels
-from pipeline.render import Animate, Encoded, Take
+from pipeline.render import Animate, Encoded, Stage
 from pipeline.render_ledger import RenderRow
 from pipeline.render_plan import RenderJob
 from pipeline.tracks import FindTracks, TrackConfig
@@ -107,10 +108,12 @@ class Prepare:
 
 
 class View(NamedTuple):
-    """A source as one or more drivers need it framed: who it is, and how large a square around the face is seen."""
+    """A source as one or more drivers need it framed: who it is, how large a square around the face is seen, and on
+    what stage, by the side of its picture."""
 
     source: str
     side: int
+    stage: int
 
 
 class Generate:
@@ -128,13 +131,13 @@ class Generate:
         self._views: OrderedDict[View, Encoded] = OrderedDict()
         self.encoded = 0
 
-    def __call__(self, view: View, take: Callable[[], Take], performance: Performance) -> NDArray[np.uint8]:
-        """(T, S, S, 3) RGB. take: gives the source in that view, and is asked only if it is not remembered."""
-        return np.stack(list(self._animate.move(self._encoded(view, take), performance)))
+    def __call__(self, view: View, stage: Callable[[], Stage], performance: Performance) -> NDArray[np.uint8]:
+        """(T, S, S, 3) RGB. stage: gives the source in that view, and is asked only if it is not remembered."""
+        return np.stack(list(self._animate.move(self._encoded(view, stage), performance)))
 
-    def _encoded(self, view: View, take: Callable[[], Take]) -> Encoded:
+    def _encoded(self, view: View, stage: Callable[[], Stage]) -> Encoded:
         if view not in self._views:
-            self._views[view] = self._animate.encode(take())
+            self._views[view] = self._animate.encode(stage())
             self.encoded += 1
             if len(self._views) > _KEPT_VIEWS:
                 self._views.popitem(last=False)
@@ -142,7 +145,7 @@ class Generate:
         return self._views[view]
 
 
-Pictures = Callable[[View, Take, Performance], Iterator[NDArray[np.uint8]]]
+Pictures = Callable[[View, Stage, Performance], Iterator[NDArray[np.uint8]]]
 """What a source in a view does -> its pictures one by one, (S, S, 3) RGB."""
 
 
@@ -160,7 +163,9 @@ class Write:
             config = self._config.of(job)
             portrait = framed_for(portrait, driving, self._flame, least=ROOM if config.paste_back else 1)
             performance = follow(portrait.take, driving, config.follow, self._flame)
-            results = pictures(View(job.source, portrait.window.side), portrait.take, performance)
+            stage = staged(portrait, config.model, pasted=config.paste_back)
+            view = View(job.source, portrait.window.side, stage.take.size)
+            results = pictures(view, stage, performance)
             frames = _laid_out(config, portrait, driving, results)
             sound = driving.film if config.sound else None
             write_video(path, frames, performance.times, tick=driving.tick, sound=sound, config=config.encode)
@@ -169,7 +174,7 @@ class Write:
         except InputError as error:
             return RenderRow.without(job, error.reason, error.message, time.perf_counter() - start)
         except PipelineError as error:
-            return RenderRow.without(job, _why_not_written(error), str(error), time.perf_counter() - start)
+            return RenderRow.without(job, why_not_written(error), str(error), time.perf_counter() - start)
         return RenderRow(
             output=job.output,
             source=job.source,
@@ -201,16 +206,6 @@ def _as_input() -> Iterator[None]:
         raise
     except PipelineError as error:
         raise InputError(Reason.UNUSABLE, str(error)) from error
-
-
-def _why_not_written(error: BaseException) -> Reason:
-    """Whether it was for want of space that something could not be written."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            return Reason.DISK_FULL
-        cause = cause.__cause__ or cause.__context__
-    return Reason.UNWRITABLE
 
 
 def _one_of(name: str, word: str | None, meanings: Mapping[str, bool], default: bool) -> bool:

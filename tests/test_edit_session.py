@@ -17,7 +17,7 @@ from fit_deca.editing import apply_edits, parse_edits, preset_animation
 from pipeline.edit_file import read_performance
 from pipeline.edit_session import DrawEdits, EditSession
 from pipeline.errors import PipelineError
-from pipeline.render import Take, retarget
+from pipeline.render import Stage, Take, retarget
 
 
 @pytest.fixture
@@ -81,9 +81,7 @@ def test_panels_are_four_pictures_side_by_side(session: EditSession, source: Tak
     assert [path.name for path in tmp_path.iterdir()] == ["out.jpg"]
 
 
-def test_with_surroundings_the_model_sees_them_and_the_result_is_the_square(
-    source: Take, model: RemembersMeshes
-) -> None:
+def test_on_a_wider_stage_the_model_sees_it_and_the_result_is_the_square(source: Take, model: RemembersMeshes) -> None:
     wide = replace(
         source,
         images=np.pad(source.images, ((0, 0), (4, 4), (4, 4), (0, 0)), "reflect"),
@@ -91,7 +89,8 @@ def test_with_surroundings_the_model_sees_them_and_the_result_is_the_square(
         vertices=source.vertices + np.float32([4, 4, 0]),
     )
     codes = apply_edits(source.codes, parse_edits("global_pose yaw 20"))
-    (panels,) = DrawEdits(source, FLAME, model, wide)(codes)
+    change = np.array([[1.0, 0, 4], [0, 1, 4], [0, 0, 1]])
+    (panels,) = DrawEdits(source, FLAME, model, Stage(take=wide, shown=SIZE, change=change))(codes)
     assert (panels.result == source.images[0]).all()
     pixels = retarget(FLAME, codes, codes, RECOVER[None])[0] + torch.tensor([4, 4, 0])
     torch.testing.assert_close((model.driving[0][:, :2] + 1) / 2 * (SIZE + 8), pixels[:, :2])

@@ -24,15 +24,19 @@ def portrait(window: Window) -> Portrait:
 
 def test_the_square_in_the_middle_is_the_portraits() -> None:
     made = portrait(Window(20, 15, 32))
-    wide = with_margin(made, 4)
+    stage = with_margin(made, 1 / 4)
+    wide = stage.take
     assert wide.size == 24
+    assert stage.inside == slice(4, 20)
     np.testing.assert_allclose(wide.images[0, 4:20, 4:20].astype(int), made.take.images[0], atol=1)
     np.testing.assert_array_equal(wide.images[0], cut_window(made.picture, Window(12, 7, 48), 24))
 
 
 def test_mesh_and_camera_move_with_the_picture() -> None:
     made = portrait(Window(20, 15, 32))
-    wide = with_margin(made, 4)
+    stage = with_margin(made, 1 / 4)
+    wide = stage.take
+    np.testing.assert_allclose(stage.change, [[1, 0, 4], [0, 1, 4], [0, 0, 1]], atol=1e-9)
     np.testing.assert_allclose(wide.vertices, made.take.vertices + np.array([4, 4, 0]), atol=1e-5)
     np.testing.assert_allclose(wide.recover[0] - made.take.recover[0], [[0, 0, 4], [0, 0, 4], [0, 0, 0]], atol=1e-9)
 
@@ -40,7 +44,7 @@ def test_mesh_and_camera_move_with_the_picture() -> None:
 @pytest.mark.parametrize("corner", [(0, 0), (48, 28)])
 def test_beyond_the_picture_is_its_mirror_image(corner: tuple[int, int]) -> None:
     made = portrait(Window(*corner, 32))
-    wide = with_margin(made, 4).images[0]
+    wide = with_margin(made, 1 / 4).take.images[0]
     wide = wide if corner == (0, 0) else wide[::-1, ::-1]
     np.testing.assert_allclose(wide[3, 4:20].astype(int), wide[4, 4:20], atol=1)
     np.testing.assert_allclose(wide[0, 4:20].astype(int), wide[7, 4:20], atol=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,7 +12,7 @@ from toy_flame import CHIN, LEFT_CHEEK, LIFTED_BY_EXPRESSION, LIFTED_BY_SHAPE, t
 from fit_deca.codes import CODE_SIZES, Codes
 from fit_deca.flame import Flame
 from pipeline.performance import Performance
-from pipeline.render import Animate, Take, retarget
+from pipeline.render import Animate, Stage, Take, retarget
 from pipeline.shards import FaceModelStamp
 
 SIZE = 8
@@ -66,6 +68,18 @@ class PaintsTheChin:
     def animate(self, source: Tensor, driving: Tensor) -> Tensor:
         assert len(driving) <= 2
         return source - driving[:, CHIN, 1, None, None, None] / 2
+
+
+def test_on_a_wider_stage_the_square_is_shown_and_meshes_move_with_it() -> None:
+    made = take(codes(1))
+    wide = replace(made, images=np.pad(made.images, ((0, 0), (2, 2), (2, 2), (0, 0))))
+    stage = Stage(take=wide, shown=SIZE, change=np.array([[1.0, 0, 2], [0, 1, 2], [0, 0, 1]]))
+    driving = performance(codes(1))
+    alone, staged = (next(Animate(Flame(toy_model()), PaintsTheChin())(source, driving)) for source in (made, stage))
+    assert staged.shape == alone.shape
+    # A pixel is a smaller part of the wider picture, and so is the chin's way from its middle.
+    brighter = (alone.astype(float) - 100) * SIZE / (SIZE + 4)
+    np.testing.assert_allclose(staged, 100 + brighter, atol=1)
 
 
 def test_every_driving_frame_becomes_a_picture_of_the_source_in_order() -> None:
