@@ -16,7 +16,7 @@ from pipeline.parts import PARTS, TrackPart
 from pipeline.pieces import Pieces
 from pipeline.plan import ClipResult, Plan
 from pipeline.shards import join_parts
-from pipeline.storage import remove, remove_tree
+from pipeline.storage import remove, remove_tree, tree
 
 RUN = "run now"
 """Key of the piece that says what the present run has to do."""
@@ -44,6 +44,7 @@ class Assembly:
         complete = {key for key in self._sizes if all((key, n) in placed for n in range(len(self._sizes[key])))}
         self._placed = placed
         self._waiting = [key for key in plan.clips if key not in complete or not self._sizes[key]]
+        self.forget(self._lost())
         self._next = 0
         self._open: list[tuple[str, int]] = []
         self._filled = 0
@@ -60,7 +61,7 @@ class Assembly:
         self.advance()
 
     def forget(self, keys: list[str]) -> None:
-        """Have clips without parts done again."""
+        """Have clips done again of which no part is in a shard, or of which a part is lost."""
         for key in keys:
             self._pieces.remove(key)
             del self.results[key], self._sizes[key]
@@ -93,6 +94,17 @@ class Assembly:
                 offsets = [start + offset for offset in row.offsets]
                 yield replace(row, shard=_shard_name(number), offsets=offsets)
                 start = offsets[-1]
+
+    def _lost(self) -> list[str]:
+        """Clips with a part that waits for its shard and is not there: somebody cleaned up."""
+        folder = self._pieces.out / PARTS
+        there = {str(path) for path in tree(folder)}
+        waiting = (key for key in self._waiting if self._sizes.get(key))
+        return [key for key in waiting if not there.issuperset(str(folder / file) for file in self._unplaced(key))]
+
+    def _unplaced(self, key: str) -> list[str]:
+        parts = self._pieces.read(key)["parts"]
+        return [file for number, (file, _) in enumerate(parts) if (key, number) not in self._placed]
 
     def _take(self, key: str, piece: dict[str, Any]) -> None:
         self.results[key] = ClipResult(**piece["result"])

@@ -57,7 +57,7 @@ def work(out: Path, name: str) -> tuple[str, ClipResult, list[TrackPart]]:
             numbers=[0, 1, 2],
             offsets=offsets,
         )
-        parts.append(TrackPart(file, asdict(row), 0.5))
+        parts.append(TrackPart(file, asdict(row)))
     fault = None if parts else InputError(Reason.UNREADABLE, "bob.mp4: broken")
     return KEYS[name], ClipResult.of(clip(name), fault, tracks=len(parts), frames=3 * len(parts), seconds=1.0), parts
 
@@ -164,3 +164,16 @@ def test_the_ledger_has_one_row_for_an_input_with_many_clips() -> None:
 def test_two_clips_of_the_same_names_are_refused() -> None:
     with pytest.raises(PipelineError, match=r"b/ann.mp4: has the names of ann.mp4: ann/v/c"):
         Plan.of(Scan([clip("ann"), Clip(path="b/ann.mp4", identity="ann", video="v", clip="c")]))
+
+
+def test_a_clip_of_which_a_part_was_deleted_is_done_again(straight: Path, tmp_path: Path) -> None:
+    assembly = begin(tmp_path, shard_bytes=1 << 30)
+    for name in TRACKS:
+        assembly.add(*work(tmp_path, name))
+    _, _, (_, second, _) = work(tmp_path, "dee")
+    (tmp_path / PARTS / second.file).unlink()
+    again = begin(tmp_path)
+    assert set(KEYS.values()) - set(again.results) == {KEYS["dee"]}
+    again.add(*work(tmp_path, "dee"))
+    again.finish()
+    assert shards(tmp_path) == shards(straight)
