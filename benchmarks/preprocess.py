@@ -1,11 +1,12 @@
-"""Frames a second of `preprocess`, and what its graph costs beyond the bare stages.
+"""Frames a second of `preprocess`, and what Ray costs beyond the bare stages.
 
     python benchmarks/preprocess.py INPUT [--frames 5000] [--cpus 2] [--scratch FOLDER]
 
 INPUT is a video, or a folder whose clips are taken again and again (as links) until there are so many frames. First all
 stages run over them in this process, on one thread, and the processor's time of each is counted; then `preprocess` runs
-on Ray with so many CPUs, and its wall time, without that of `ray.init`, is held against that sum shared by the CPUs.
-Alone on the machine the ratio means something; beside other work it does not.
+on Ray with so many CPUs. Its wall time, without that of `ray.init`, is held against the bare stages' share of the CPUs:
+alone on the machine that ratio means something, beside other work it does not. The processor's time of all of Ray's
+processes meanwhile says how much of the difference is work, and how much is idle cores.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import argparse
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from pipeline.crop import CropTrack
 from pipeline.errors import InputError
 from pipeline.fit import FitTrack
 from pipeline.records import Clip, Frame
+from pipeline.replay import Replay
 from pipeline.shards import FaceModelStamp, samples_of, write_part
 from pipeline.sources import scan
 from pipeline.threads import limit_threads
@@ -64,14 +68,16 @@ class Clock:
 
 
 def bare(config: PreprocessConfig, clips: list[Clip], scratch: Path) -> dict[str, float]:
-    """Processor's seconds of each stage over the clips, decoding twice as the graph does."""
+    """Processor's seconds of each stage over the clips, decoding what does not fit in memory twice, as `WriteClip`."""
     limit_threads(1)
     clock, fit_track = Clock(), FitTrack(config.fit)
-    crop_track, stamp = CropTrack(config.crop, clock.read), FaceModelStamp.of(fit_track.face_model)
-    with FindTracks(config.tracks, clock.read) as find_tracks:
+    replay = Replay(clock.read)
+    crop_track, stamp = CropTrack(config.crop, replay), FaceModelStamp.of(fit_track.face_model)
+    with FindTracks(config.tracks, replay) as find_tracks:
         for number, clip in enumerate([clips[0], *clips]):
             if number == 1:
                 clock.seconds.clear()  # what the first clip loaded and compiled
+            replay.forget()
             try:
                 tracked = clock.of("track", lambda clip=clip: find_tracks(clip))
             except InputError:
@@ -82,6 +88,44 @@ def bare(config: PreprocessConfig, clips: list[Clip], scratch: Path) -> dict[str
                 samples = samples_of(track, crops, fit)
                 clock.of("encode", lambda samples=samples: write_part(scratch / "part.tar", samples, stamp))
     return clock.seconds
+
+
+class Family:
+    """Processor's seconds of this process and all below it, by looking at them again and again while a block runs."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[tuple[int, str], float] = {}  # by process and its start, since numbers are used again
+        self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._look_on)
+
+    def __enter__(self) -> Family:
+        self._look()
+        self._before = sum(self._seconds.values())
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watch.join()
+        self._look()
+        self.seconds = sum(self._seconds.values()) - self._before
+
+    def _look_on(self) -> None:
+        while not self._ended.wait(0.25):
+            self._look()
+
+    def _look(self) -> None:
+        """Note the time of every process below this one; see proc(5) for the fields."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        processes: dict[int, tuple[int, str, float]] = {}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = path.read_text().rpartition(")")[2].split()
+                processes[int(path.parent.name)] = int(fields[1]), fields[19], sum(map(int, fields[11:13])) / ticks
+        family = {os.getpid()}
+        while more := {pid for pid, (parent, _, _) in processes.items() if parent in family} - family:
+            family |= more
+        self._seconds |= {(pid, processes[pid][1]): processes[pid][2] for pid in family}
 
 
 def gather(source: Path, frames: int, folder: Path) -> tuple[list[Clip], int]:
@@ -114,12 +158,13 @@ def main() -> None:
             print(f"{name:8} {spent:8.1f} s of the processor, {spent / frames * 1000:6.2f} ms a frame", flush=True)
         with cluster(cpus=options.cpus):
             start = time.monotonic()
-            print(run(config))
+            with Family() as family:
+                print(run(config))
             wall = time.monotonic() - start
-        bound = sum(seconds.values()) / options.cpus
-        print(
-            f"on Ray with {options.cpus} CPUs: {wall:.1f} s, {frames / wall:.0f} frames/s, {wall / bound:.2f} of bare"
-        )
+    bare_seconds = sum(seconds.values())
+    print(f"on Ray with {options.cpus} CPUs: {wall:.1f} s, {frames / wall:.0f} frames/s")
+    print(f"  {wall * options.cpus / bare_seconds:.2f} times the bare stages' share of the CPUs, of which")
+    print(f"  {family.seconds / bare_seconds:.2f} is work: {family.seconds:.1f} s of the processor in all processes")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
 from pipeline.errors import Fault, InputError, PipelineError, Reason
 from pipeline.keys import escape
 from pipeline.ledger import LedgerRow
 from pipeline.records import Clip
 from pipeline.sources import Scan
+from pipeline.storage import is_url
+
+_SORTED = 1000
+"""Clips among which the longest go first; not more, since shards are written in the order of the plan."""
+_BYTES_A_SECOND = 100_000
+"""Of video, about."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +95,22 @@ class Plan:
 def key_of(clip: Clip) -> str:
     """The clip's names as a key; no other clip of its input has the same."""
     return "/".join(map(escape, (clip.identity, clip.video, clip.clip)))
+
+
+def longest_first(clips: Mapping[str, Clip]) -> Iterator[tuple[str, Clip]]:
+    """The clips in their order, but within each thousand the longest first: a long one that is begun last would leave
+    all workers but one without work."""
+    items = iter(clips.items())
+    while some := list(islice(items, _SORTED)):
+        yield from sorted(some, key=lambda item: -_seconds(item[1]))
+
+
+def _seconds(clip: Clip) -> float:
+    """About how long it is; 0 where that cannot be told without opening it, or asking a store."""
+    if clip.span is not None and clip.span.end < math.inf:
+        return clip.span.end - clip.span.start
+    path = Path(clip.path)
+    return 0.0 if is_url(clip.path) or not path.is_file() else path.stat().st_size / _BYTES_A_SECOND
 
 
 def _error(fault: Fault) -> InputError:
