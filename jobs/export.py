@@ -8,6 +8,8 @@ from typing import Literal
 
 from gdpw.checkpoint import export_released, export_safetensors, load_checkpoint
 from jobs.outputs import new_file
+from pipeline.atomic import atomic_path
+from pipeline.storage import copied
 
 ExportFormat = Literal["pth", "safetensors"]
 
@@ -30,6 +32,8 @@ def run(config: ExportConfig) -> str:
     Raises CheckpointError if the checkpoint cannot be used, MisuseError or PipelineError for `out`.
     """
     new_file(config.out, f".{config.format}", overwrite=config.overwrite)
-    checkpoint = load_checkpoint(config.checkpoint)
-    _WRITERS[config.format](config.out, checkpoint)
+    with copied(config.checkpoint) as file:
+        checkpoint = load_checkpoint(file)
+    with atomic_path(config.out) as partial:
+        _WRITERS[config.format](partial, checkpoint)
     return f"{config.out}: {checkpoint.config.guidance} generator after {checkpoint.step} steps"
