@@ -18,16 +18,7 @@ from gdpw.training import TrainStep
 
 KINDS = {
     "messages between GPUs": ("nccl",),
-    "drawing": (
-        "raster",
-        "antialias",
-        "interpolatefwd",
-        "interpolategrad",
-        "trianglesetup",
-        "binraster",
-        "coarse",
-        "fine",
-    ),
+    "drawing": ("rasterkernel", "rasterize", "trianglesetup", "interpolatefwd", "interpolategrad", "antialias"),
     "optimisers, average": ("multi_tensor", "fusedadam", "lerp"),
     "warps": ("grid_sampler",),
     "batch norm": ("batch_norm", "bn_fw", "bn_bw", "batchnorm"),

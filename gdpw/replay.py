@@ -51,7 +51,7 @@ class Replay(Generic[Result]):
             if tensor is not None and tensor.requires_grad and own is not None and own.grad is not None
         ]
         if heads:
-            torch.autograd.backward(*zip(*heads, strict=True))
+            torch.autograd.backward([head for head, _ in heads], [gradient for _, gradient in heads])
         return result
 
     def _take(self, given: tuple[Tensor | None, ...]) -> None:

@@ -31,6 +31,7 @@ from pipeline.perceptual_files import load_perceptual
 from pipeline.pictures import write_picture
 from pipeline.shards import FaceModelStamp
 from pipeline.storage import Mirror
+from pipeline.stream import PairStream
 from pipeline.training_pictures import picture_grid
 
 
@@ -61,7 +62,10 @@ def train(task: TrainTask, device: torch.device) -> int:
     face_model = load_face_model(task.face_model) if task.face_model else load_generic_head()
     dataset = open_dataset(task.dataset, FaceModelStamp.of(face_model))
     pin = replace(recipe.pairs, pin_memory=device.type == "cuda")
-    loader = PairLoader(dataset, pin, rank(), processes())
+    if recipe.reading == "stream":
+        loader: PairLoader | PairStream = PairStream(dataset, pin, recipe.stream, rank(), processes())
+    else:
+        loader = PairLoader(dataset, pin, rank(), processes())
     augment = Augment(recipe.augment, recipe.pairs.seed, mirror_map(torch.from_numpy(face_model.v_template)).to(device))
     perceptual = load_perceptual(recipe.perceptual)
     training = _training(task, folder, face_model, device)

@@ -94,6 +94,16 @@ def test_a_run_stopped_by_sigterm_goes_on_as_if_it_had_never_stopped(
     assert train(dataset, tmp_path, resume=True) == terms(alone)
 
 
+def test_a_run_on_a_stream_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
+    """The checkpoint lies within an epoch of the stream, whose pairs differ from those read frame by frame."""
+    dataset = write_dataset(tmp_path / "dataset", size=32, shard_bytes=100_000)
+    streamed = change(RECIPE, {"reading": "stream", "stream": {"streams": 1, "steps_per_epoch": 6}})
+    whole = train(dataset, tmp_path / "whole", streamed)
+    train(dataset, tmp_path / "parts", replace(streamed, steps=8))
+    assert train(dataset, tmp_path / "parts", streamed, resume=True) == whole
+    assert whole[0] != train(dataset, tmp_path / "frames", replace(RECIPE, steps=1))[0]
+
+
 def test_a_torn_checkpoint_is_passed_over_and_its_steps_are_made_again(
     dataset: Path, alone: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
