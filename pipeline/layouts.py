@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -94,4 +95,5 @@ def plain_names(path: str | Path, place: str, kind: Kind) -> Names:
 def _names(match: re.Match[str] | None) -> Names | None:
     if match is None:
         return None
-    return Names(match["identity"], match["video"], match["clip"], SPLITS.get(match["set"]))
+    identity, video, clip = map(sys.intern, match.group("identity", "video", "clip"))  # millions of clips share them
+    return Names(identity, video, clip, SPLITS.get(match["set"]))

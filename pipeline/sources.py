@@ -112,8 +112,9 @@ def _named(root: Path, media: Iterable[tuple[str, Kind]], layout: Layout) -> tup
 
 def _texts_of_uploads(root: Path, found: Iterable[Found], layout: Layout) -> list[Path]:
     """Text files of VoxCeleb whose utterance has no face crop beside it."""
-    cropped = {utterance_place(place) for place, kind in found if kind is not None}
-    texts = [place for place, kind in found if kind is None and utterance_place(place) not in cropped]
+    texts = [place for place, kind in found if kind is None]
+    cropped = {utterance_place(place) for place, kind in found if kind is not None} if texts else set()
+    texts = [place for place in texts if utterance_place(place) not in cropped]
     return [root / place for place in texts if known_names(root / place, None, layout)]
 
 
