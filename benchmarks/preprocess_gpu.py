@@ -1,11 +1,11 @@
 """preprocess with DECA: MediaPipe tracks on the CPU cores, one process each, while DECA fits on one GPU.
 
-    python benchmarks/preprocess_gpu.py --footage FOLDER [--workers 16] [--max-frames N] [--repeat N] [--device cuda]
+    python benchmarks/preprocess_gpu.py --footage FOLDER [--workers 16] [--pin] [--max-frames N] [--repeat N]
     python benchmarks/preprocess_gpu.py --footage FOLDER --every 2 3 [--max-frames N]
 
 The same stages as in `preprocess`, in a process pool and not under Ray: workers decode, track, crop and read what the
-fit needs; this process fits, on the device, what they hand over. Weights are the recipe's and the face model is the
-stand-in, both of FLAME's and DECA's size. Samples are not encoded nor written.
+fit needs, longest clips first; this process fits, on the device, what they hand over. Weights are the recipe's and the
+face model is the stand-in, both of FLAME's and DECA's size. Samples are not encoded nor written.
 
 --every: instead, on the CPU: what tracking only every k-th frame costs in accuracy. The points in between are
 interpolated, or carried by optical flow from the tracked frames on both sides, and compared with those of tracking
@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers are one a core
 
@@ -43,15 +43,19 @@ from pipeline.crop import CropConfig, CropTrack, track_window, window_transform 
 from pipeline.errors import InputError  # noqa: E402
 from pipeline.fit import FitConfig, FitTrack  # noqa: E402
 from pipeline.fitters import CroppedTrack  # noqa: E402
+from pipeline.plan import longest_first  # noqa: E402
 from pipeline.records import Clip, Crops, EncoderCrops, Frame, Track  # noqa: E402
+from pipeline.replay import Replay  # noqa: E402
 from pipeline.sources import scan  # noqa: E402
+from pipeline.threads import limit_threads  # noqa: E402
 from pipeline.tracks import FindTracks, TrackConfig  # noqa: E402
 
 SIZE = 256
 
 
 class Done(NamedTuple):
-    """What a worker made of a clip. track, crop: seconds of its processor, each with one decoding of the clip."""
+    """What a worker made of a clip. track, crop: seconds of its processor; decoding is in the first of them, and again
+    in the second for what `Replay` cannot keep."""
 
     tracks: list[CroppedTrack]
     frames: int
@@ -59,31 +63,46 @@ class Done(NamedTuple):
     crop: float
 
 
-_stages: tuple[FindTracks, CropTrack] | None = None
+class Stages(NamedTuple):
+    """Of a worker."""
+
+    replay: Replay
+    find: FindTracks
+    crop: CropTrack
 
 
-def start_worker(most: int | None) -> None:
-    """most: frames of a clip that are read."""
+_stages: Stages | None = None
+
+
+def start_worker(most: int | None, core: Any = None) -> None:
+    """most: frames of a clip that are read. core: counts the workers, each of which then keeps to a core of its own."""
     global _stages
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    limit_threads(1)
+    if core is not None:
+        with core:
+            cores = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {cores[core.value % len(cores)]})
+            core.value += 1
 
     def read(clip: Clip, first: int = 0) -> Iterator[Frame]:
         return takewhile(lambda frame: most is None or frame.number < most, read_clip(clip, first))
 
-    _stages = FindTracks(TrackConfig(), read), CropTrack(CropConfig(size=SIZE, encoder=True), read)
+    replay = Replay(read)
+    crop = CropTrack(CropConfig(size=SIZE, encoder=True), replay)
+    _stages = Stages(replay, FindTracks(TrackConfig(), replay), crop)
 
 
 def track_and_crop(clip: Clip) -> Done:
     """The worker's part. A clip without a usable face gives nothing."""
     assert _stages is not None
-    (find, crop), clock = _stages, [time.process_time()]
+    clock = [time.process_time()]
+    _stages.replay.forget()
     try:
-        tracks = find(clip).tracks
+        tracks = _stages.find(clip).tracks
     except InputError:
         tracks = []
     clock.append(time.process_time())
-    cropped = [CroppedTrack(track, for_deca(crop(track))) for track in tracks]
+    cropped = [CroppedTrack(track, for_deca(_stages.crop(track))) for track in tracks]
     clock.append(time.process_time())
     return Done(cropped, sum(map(len, tracks)), *np.diff(clock).tolist())
 
@@ -97,7 +116,8 @@ def for_deca(crops: Crops) -> Crops:
 
 def whole_pipeline(options: argparse.Namespace) -> None:
     """Prints frames a second and where the time goes."""
-    clips = scan(options.footage).clips * options.repeat
+    clips = [clip for _, clip in longest_first({str(n): clip for n, clip in enumerate(scan(options.footage))})]
+    clips = [clip for clip in clips for _ in range(options.repeat)]
     with tempfile.TemporaryDirectory() as folder:
         files = write_deca_files(Path(folder))
         os.environ["GDPW_ASSETS"] = folder
@@ -109,9 +129,11 @@ def whole_pipeline(options: argparse.Namespace) -> None:
             device=options.device,
         )
         fit = FitTrack(config)
-        pool = multiprocessing.get_context("spawn").Pool(options.workers, start_worker, (options.max_frames,))
+        spawn = multiprocessing.get_context("spawn")
+        start = (options.max_frames, spawn.Value("i", 0) if options.pin else None)
+        pool = spawn.Pool(options.workers, start_worker, start)
         with pool:
-            first = pool.map(track_and_crop, clips[:1] * options.workers)  # workers and kernels are warm
+            first = pool.map(track_and_crop, clips[-1:] * options.workers)  # workers and kernels are warm
             fit.several(first[0].tracks)
             report(options, fit, pool.imap_unordered(track_and_crop, clips))
 
@@ -132,9 +154,10 @@ def report(options: argparse.Namespace, fit: FitTrack, results: Iterator[Done]) 
     decode = decoding(scan(options.footage).clips[:3])
     print(f"{name}, {options.workers} workers, torch {torch.__version__}: {frames} frames in {wall:.1f} s")
     print(f"  {frames / wall:9.1f} frames/s")
-    print(f"  {decode:9.2f} ms a frame of one core: decode, once (it happens twice)")
-    print(f"  {track - decode:9.2f} ms a frame of one core: track")
-    print(f"  {crop - decode:9.2f} ms a frame of one core: crop")
+    print(f"  {decode:9.2f} ms a frame of one core: decode, once, by itself in an idle process")
+    print(f"  {track:9.2f} ms a frame of one core: decode and track")
+    print(f"  {crop:9.2f} ms a frame of one core: crop")
+    print(f"  {cpu.sum() / wall / options.workers:9.1%} of the workers' time they were at work")
     print(f"  {fitting * per_frame:9.2f} ms a frame: fit, to vertices in host memory")
     print(f"  {fitting / wall:9.1%} of the time the device's process was fitting")
 
@@ -156,7 +179,8 @@ def sparse_tracking(options: argparse.Namespace) -> None:
     start_worker(options.max_frames)
     assert _stages is not None
     for clip in scan(options.footage).clips:
-        track = max(_stages[0](clip).tracks, key=len)
+        _stages.replay.forget()
+        track = max(_stages.find(clip).tracks, key=len)
         scale = window_transform(track_window(track.landmarks), SIZE)[0, 0]
         points = track.landmarks[..., :2].astype(np.float64)
         grays = gray_frames(clip, track)
@@ -223,6 +247,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--footage", type=Path, required=True, help="a folder of videos")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes that track")
+    parser.add_argument("--pin", action="store_true", help="each of them keeps to one core (Linux)")
     parser.add_argument("--max-frames", type=int, help="only the first frames of each clip")
     parser.add_argument("--repeat", type=int, default=1, help="how often the footage is gone through")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
