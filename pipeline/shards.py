@@ -19,7 +19,6 @@ import math
 import os
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
@@ -207,50 +206,6 @@ def join_parts(path: Path, parts: Iterable[Path]) -> None:
 
 def _tar_writer(file: BinaryIO) -> TarWriter:
     return TarWriter(file, user="gdpw", group="gdpw", mtime=0, encoder=False)
-
-
-class ShardWriter:
-    """Fills `shard-000000.tar`, `shard-000001.tar`, ... in a folder, a whole track into one of them.
-
-    size_limit: bytes of members from which on a new shard begins. A shard appears under its name when it is full or
-    when the writer's `with` block ends; if that ends by an error, the shard begun last does not appear.
-    """
-
-    def __init__(self, folder: Path, model: FaceModelStamp, size_limit: int) -> None:
-        self.folder, self.model, self.size_limit = folder, model, size_limit
-        self._shards = 0
-        self._filled = 0
-        self._open: ExitStack | None = None
-
-    def __enter__(self) -> ShardWriter:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if self._open:
-            self._open.__exit__(*error)
-
-    def write_track(self, samples: Iterator[Sample]) -> tuple[str, list[int]]:
-        """Add all samples of a track. Returns the shard's file name, and where in it each begins and the last ends."""
-        if self._open and self._filled >= self.size_limit:
-            self._open.close()
-            self._open = None
-        if self._open is None:
-            self._begin()
-        offsets = [self._tar.tarstream.offset]
-        for sample in samples:
-            self._filled += self._tar.write(encode_sample(sample, self.model))
-            offsets.append(self._tar.tarstream.offset)
-        return self._name, offsets
-
-    def _begin(self) -> None:
-        self._name = f"shard-{self._shards:06d}.tar"
-        self._shards += 1
-        self._filled = 0
-        with ExitStack() as stack:
-            partial = stack.enter_context(atomic_path(self.folder / self._name))
-            file = stack.enter_context(partial.open("wb"))
-            self._tar = stack.enter_context(_tar_writer(file))
-            self._open = stack.pop_all()
 
 
 def read_shard(path: Path) -> Iterator[tuple[Sample, FaceModelStamp]]:

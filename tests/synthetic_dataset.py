@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from shard_writer import write_shards
 
 from fit_deca.codes import Codes
 from fit_deca.flame import Flame
@@ -21,7 +22,7 @@ from pipeline.dataset import write_description
 from pipeline.keys import Key
 from pipeline.ledger import ManifestRow, write_manifest
 from pipeline.render import retarget
-from pipeline.shards import ARRAYS, Array, FaceModelStamp, Sample, ShardWriter
+from pipeline.shards import ARRAYS, Array, FaceModelStamp, Sample
 
 
 @dataclass(frozen=True)
@@ -59,24 +60,23 @@ def write_dataset(
     flame, stamp = Flame(head), FaceModelStamp.of(head)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    with ShardWriter(folder, stamp, shard_bytes) as writer:
-        for track in tracks:
-            shard, offsets = writer.write_track(_samples(track, flame, size, store))
-            row = ManifestRow(
-                identity=track.identity,
-                video=track.video,
-                clip=track.clip,
-                track=track.track,
-                frames=track.frames,
-                shard=shard,
-                error_median_px=0.5,
-                error_p95_px=1.0,
-                jitter_px=0.1,
-                split=track.split,
-                numbers=list(range(track.frames)),
-                offsets=offsets,
-            )
-            rows.append(row)
+    places = write_shards(folder, (_samples(track, flame, size, store) for track in tracks), stamp, shard_bytes)
+    for track, (shard, offsets) in zip(tracks, places, strict=True):
+        row = ManifestRow(
+            identity=track.identity,
+            video=track.video,
+            clip=track.clip,
+            track=track.track,
+            frames=track.frames,
+            shard=shard,
+            error_median_px=0.5,
+            error_p95_px=1.0,
+            jitter_px=0.1,
+            split=track.split,
+            numbers=list(range(track.frames)),
+            offsets=offsets,
+        )
+        rows.append(row)
     write_manifest(rows, folder)
     write_description(folder, stamp, {"crop": {"size": size}, "store": list(store)})
     return folder

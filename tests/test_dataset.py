@@ -8,34 +8,36 @@ from pathlib import Path
 import numpy as np
 import pytest
 from samples import HEAD, OTHER_HEAD, make_sample
+from shard_writer import write_shards
 
 from pipeline.dataset import open_dataset, write_description
 from pipeline.errors import PipelineError
 from pipeline.ledger import ManifestRow, write_manifest
-from pipeline.shards import FaceModelStamp, ShardWriter
+from pipeline.shards import FaceModelStamp
 
 
 def make_dataset(folder: Path, face_model: FaceModelStamp = HEAD) -> Path:
     """Two tracks of Ann and one of Bob, in two shards."""
     rows = []
-    with ShardWriter(folder, face_model, size_limit=25_000) as writer:
-        for identity, track in (("ann", 0), ("ann", 1), ("bob", 0)):
-            shard, offsets = writer.write_track(make_sample(frame, identity, track) for frame in range(3, 8))
-            row = ManifestRow(
-                identity=identity,
-                video="video.1",
-                clip="clip",
-                track=track,
-                frames=5,
-                shard=shard,
-                error_median_px=0.5,
-                error_p95_px=1.0,
-                jitter_px=0.1,
-                split="train",
-                numbers=[3, 4, 5, 6, 7],
-                offsets=offsets,
-            )
-            rows.append(row)
+    tracks = [("ann", 0), ("ann", 1), ("bob", 0)]
+    samples = [[make_sample(frame, *track) for frame in range(3, 8)] for track in tracks]
+    places = write_shards(folder, samples, face_model, limit=40_000)
+    for (identity, track), (shard, offsets) in zip(tracks, places, strict=True):
+        row = ManifestRow(
+            identity=identity,
+            video="video.1",
+            clip="clip",
+            track=track,
+            frames=5,
+            shard=shard,
+            error_median_px=0.5,
+            error_p95_px=1.0,
+            jitter_px=0.1,
+            split="train",
+            numbers=[3, 4, 5, 6, 7],
+            offsets=offsets,
+        )
+        rows.append(row)
     write_manifest(rows, folder)
     write_description(folder, HEAD, {"size": 64})
     return folder

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from samples import HEAD, make_sample
+from shard_writer import write_shards
 
 from jobs.commands.export import export
 from jobs.export_folders import ExportFoldersConfig, run
@@ -17,7 +18,6 @@ from pipeline.dataset import open_dataset, write_description
 from pipeline.gdpw_folder import read_vertices, training_folder
 from pipeline.ledger import ManifestRow, write_manifest
 from pipeline.records import Kind
-from pipeline.shards import ShardWriter
 from pipeline.sources import scan
 
 TRACKS = [("ann", 0, [3, 4, 5]), ("ann", 1, [9, 10]), ("bob [1]/x", 0, [0])]
@@ -27,24 +27,24 @@ TRACKS = [("ann", 0, [3, 4, 5]), ("ann", 1, [9, 10]), ("bob [1]/x", 0, [0])]
 def dataset(tmp_path: Path) -> Path:
     folder = tmp_path / "dataset"
     rows = []
-    with ShardWriter(folder, HEAD, 10**9) as shards:
-        for identity, track, numbers in TRACKS:
-            shard, offsets = shards.write_track(make_sample(number, identity, track) for number in numbers)
-            row = ManifestRow(
-                identity=identity,
-                video="video.1",
-                clip="clip",
-                track=track,
-                frames=len(numbers),
-                shard=shard,
-                error_median_px=0.5,
-                error_p95_px=1.0,
-                jitter_px=0.5,
-                split="train",
-                numbers=numbers,
-                offsets=offsets,
-            )
-            rows.append(row)
+    tracks = [[make_sample(number, identity, track) for number in numbers] for identity, track, numbers in TRACKS]
+    places = write_shards(folder, tracks, HEAD)
+    for (identity, track, numbers), (shard, offsets) in zip(TRACKS, places, strict=True):
+        row = ManifestRow(
+            identity=identity,
+            video="video.1",
+            clip="clip",
+            track=track,
+            frames=len(numbers),
+            shard=shard,
+            error_median_px=0.5,
+            error_p95_px=1.0,
+            jitter_px=0.5,
+            split="train",
+            numbers=numbers,
+            offsets=offsets,
+        )
+        rows.append(row)
     write_manifest(rows, folder)
     write_description(folder, HEAD, {})
     return folder

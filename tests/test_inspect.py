@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from samples import HEAD, make_sample
+from shard_writer import write_shards
 
 from fit_deca.codes import CODE_SIZES
 from jobs.inspect import InspectConfig, run
@@ -19,7 +20,7 @@ from pipeline.errors import InputError, PipelineError, Reason
 from pipeline.inspection import inspect_dataset
 from pipeline.ledger import LedgerRow, ManifestRow, Status, write_ledger, write_manifest
 from pipeline.report import write_report
-from pipeline.shards import Sample, ShardWriter
+from pipeline.shards import Sample
 
 FRAMES = {"ann": 12, "<bob>": 30}
 TURN = sum(CODE_SIZES[name] for name in ("shape", "expression"))
@@ -36,24 +37,24 @@ def turned(identity: str, frame: int) -> Sample:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     rows = []
-    with ShardWriter(tmp_path, HEAD, 10**9) as shards:
-        for identity, frames in FRAMES.items():
-            shard, offsets = shards.write_track(turned(identity, frame) for frame in range(frames))
-            row = ManifestRow(
-                identity=identity,
-                video="video.1",
-                clip="clip",
-                track=0,
-                frames=frames,
-                shard=shard,
-                error_median_px=frames / 20,
-                error_p95_px=frames / 10,
-                jitter_px=0.5,
-                split="train" if identity == "ann" else "val",
-                numbers=list(range(frames)),
-                offsets=offsets,
-            )
-            rows.append(row)
+    tracks = [[turned(identity, frame) for frame in range(frames)] for identity, frames in FRAMES.items()]
+    places = write_shards(tmp_path, tracks, HEAD)
+    for (identity, frames), (shard, offsets) in zip(FRAMES.items(), places, strict=True):
+        row = ManifestRow(
+            identity=identity,
+            video="video.1",
+            clip="clip",
+            track=0,
+            frames=frames,
+            shard=shard,
+            error_median_px=frames / 20,
+            error_p95_px=frames / 10,
+            jitter_px=0.5,
+            split="train" if identity == "ann" else "val",
+            numbers=list(range(frames)),
+            offsets=offsets,
+        )
+        rows.append(row)
     write_manifest(rows, tmp_path)
     faults = [
         *(None, InputError(Reason.TRUNCATED, "b.mp4: damaged")),

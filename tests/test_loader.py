@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from samples import make_sample
+from shard_writer import write_shards
 from synthetic_dataset import write_dataset
 
 from gdpw.geometry import pixels_to_ndc
@@ -23,7 +24,7 @@ from pipeline.frames import parse_frame
 from pipeline.ledger import write_manifest
 from pipeline.loader import LoaderConfig, PairLoader
 from pipeline.pairs import PairBatch
-from pipeline.shards import FaceModelStamp, ShardWriter, read_sample
+from pipeline.shards import FaceModelStamp, read_sample
 
 CONFIG = LoaderConfig(batch_size=4, size=64, workers=1, prefetch=0)
 
@@ -201,10 +202,10 @@ def test_samples_of_another_face_model_are_refused(copy: Path) -> None:
 def test_a_frame_is_parsed_as_webdataset_parses_it(tmp_path: Path, identity: str) -> None:
     """Also where names are too long for a tar's headers."""
     stamp = FaceModelStamp(name="head", hash="a" * 64)
-    with ShardWriter(tmp_path, stamp, 1 << 30) as writer:
-        shard, offsets = writer.write_track(make_sample(frame, identity) for frame in range(2))
-    expected, face_model = read_sample(tmp_path / shard, *offsets[1:3])
-    frame = parse_frame((tmp_path / shard).read_bytes()[slice(*offsets[1:3])], shard)
+    ((name, offsets),) = write_shards(tmp_path, [[make_sample(frame, identity) for frame in range(2)]], stamp)
+    shard = tmp_path / name
+    expected, face_model = read_sample(shard, *offsets[1:3])
+    frame = parse_frame(shard.read_bytes()[slice(*offsets[1:3])], name)
     assert frame.key == str(expected.key)
     assert frame.face_model == face_model
     picture, vertices = np.empty((64, 64, 3), np.uint8), np.empty((50, 3), np.float32)
@@ -215,16 +216,15 @@ def test_a_frame_is_parsed_as_webdataset_parses_it(tmp_path: Path, identity: str
 
 
 def test_two_samples_are_not_one(tmp_path: Path) -> None:
-    with ShardWriter(tmp_path, FaceModelStamp(name="head", hash="a" * 64), 1 << 30) as writer:
-        shard, offsets = writer.write_track(make_sample(frame) for frame in range(2))
+    stamp = FaceModelStamp(name="head", hash="a" * 64)
+    ((shard, offsets),) = write_shards(tmp_path, [[make_sample(frame) for frame in range(2)]], stamp)
     data = (tmp_path / shard).read_bytes()
     with pytest.raises(ValueError, match="holds 2 samples, not one"):
         parse_frame(data[offsets[0] : offsets[2]], shard)
 
 
 def test_pictures_that_are_not_square_and_meshes_of_another_size_are_refused(tmp_path: Path) -> None:
-    with ShardWriter(tmp_path, FaceModelStamp(name="head", hash="a" * 64), 1 << 30) as writer:
-        shard, offsets = writer.write_track(iter([make_sample()]))
+    ((shard, offsets),) = write_shards(tmp_path, [[make_sample()]], FaceModelStamp(name="head", hash="a" * 64))
     frame = parse_frame((tmp_path / shard).read_bytes()[slice(*offsets)], shard)
     picture, vertices = np.empty((64, 64, 3), np.uint8), np.empty((51, 3), np.float32)
     with pytest.raises(PipelineError, match=r"shard-000000\.tar: sample .*a mesh of 50 vertices among meshes of 51"):

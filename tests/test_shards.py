@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import webdataset
 from samples import HEAD, make_sample
+from shard_writer import write_shards
 
 from fit_deca.codes import CODE_SIZES
 from pipeline.errors import PipelineError
 from pipeline.keys import parse_key
-from pipeline.shards import Sample, ShardWriter, fixed_point_scale, read_shard
+from pipeline.shards import Sample, fixed_point_scale, join_parts, read_sample, read_shard, write_part
 
 FRAMES = 5
 
 
-def write(folder: Path, size_limit: int = 1 << 30, tracks: int = 1, identity: str = "ann") -> list[Path]:
-    with ShardWriter(folder, HEAD, size_limit) as writer:
-        for track in range(tracks):
-            writer.write_track(make_sample(frame, identity, track) for frame in range(FRAMES))
+def write(folder: Path, identity: str = "ann") -> list[Path]:
+    write_shards(folder, [[make_sample(frame, identity) for frame in range(FRAMES)]], HEAD)
     return sorted(folder.iterdir())
 
 
@@ -85,41 +85,41 @@ def test_samples_written_again_give_the_same_bytes(tmp_path: Path) -> None:
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_full_shard_is_followed_by_another_and_tracks_stay_whole(tmp_path: Path) -> None:
-    shards = write(tmp_path, size_limit=1, tracks=3)
-    assert [shard.name for shard in shards] == ["shard-000000.tar", "shard-000001.tar", "shard-000002.tar"]
-    assert [[sample.key.track for sample, _ in read_shard(shard)] for shard in shards] == [[0] * 5, [1] * 5, [2] * 5]
+def test_parts_are_joined_in_order_and_samples_lie_where_their_parts_say(tmp_path: Path) -> None:
+    tracks = [[make_sample(frame, track=track) for frame in range(FRAMES)] for track in range(3)]
+    places = write_shards(tmp_path, tracks, HEAD)
+    assert {shard for shard, _ in places} == {"shard-000000.tar"}
+    shard = tmp_path / "shard-000000.tar"
+    assert [sample.key[3:] for sample, _ in read_shard(shard)] == [
+        (track, frame) for track in range(3) for frame in range(FRAMES)
+    ]
+    for track, (_, offsets) in enumerate(places):
+        read = [read_sample(shard, *ends)[0].key[3:] for ends in pairwise(offsets)]
+        assert read == [(track, frame) for frame in range(FRAMES)]
 
 
-def test_a_fault_midway_leaves_the_full_shards_and_no_other_file(tmp_path: Path) -> None:
+def test_a_fault_midway_leaves_no_part(tmp_path: Path) -> None:
     def broken() -> Iterator[Sample]:
-        yield make_sample(0, track=1)
+        yield make_sample(0)
+        assert not list(tmp_path.glob("[!.]*"))
         raise RuntimeError("power cut")
 
-    def write_both() -> None:
-        with ShardWriter(tmp_path, HEAD, size_limit=1) as writer:
-            writer.write_track(make_sample(frame) for frame in range(FRAMES))
-            writer.write_track(broken())
-
     with pytest.raises(RuntimeError, match="power cut"):
-        write_both()
-    assert [path.name for path in tmp_path.iterdir()] == ["shard-000000.tar"]
+        write_part(tmp_path / "part.tar", broken(), HEAD)
+    assert not list(tmp_path.iterdir())
 
 
-def test_no_tar_shows_before_it_is_whole(tmp_path: Path) -> None:
-    with ShardWriter(tmp_path, HEAD, size_limit=1 << 30) as writer:
-        writer.write_track(make_sample(frame) for frame in range(FRAMES))
-        assert not list(tmp_path.glob("[!.]*"))
-    assert [path.name for path in tmp_path.iterdir()] == ["shard-000000.tar"]
+def test_a_missing_part_leaves_no_shard(tmp_path: Path) -> None:
+    write_part(tmp_path / "part.tar", iter([make_sample()]), HEAD)
+    with pytest.raises(PipelineError, match=r"shard\.tar: cannot be written"):
+        join_parts(tmp_path / "shard.tar", [tmp_path / "part.tar", tmp_path / "lost.tar"])
+    assert [path.name for path in tmp_path.iterdir()] == ["part.tar"]
 
 
 def test_an_unwritable_folder_is_named_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with (
-        pytest.raises(PipelineError, match=r"file/shard-000000.tar: cannot be written"),
-        ShardWriter(tmp_path / "file", HEAD, size_limit=1) as writer,
-    ):
-        writer.write_track(iter([make_sample()]))
+    with pytest.raises(PipelineError, match=r"file/part.tar: cannot be written"):
+        write_part(tmp_path / "file" / "part.tar", iter([make_sample()]), HEAD)
 
 
 def test_a_cut_shard_is_named_in_one_line(tmp_path: Path) -> None:
