@@ -277,7 +277,7 @@ def _frames_of(track: Track, frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 class CropTrack:
-    """Track -> its crops, reading the clip a second time and keeping nothing of it but the crops."""
+    """Track -> its crops, reading its clip and keeping nothing of it but the crops."""
 
     def __init__(self, config: CropConfig, read: Reader = read_clip) -> None:
         """read: what decodes clips."""
