@@ -15,7 +15,7 @@ from jobs.cluster import cluster
 from jobs.outputs import MisuseError, resumed_folder
 from jobs.ray_stage import Failed, RayStage, run_stages
 from jobs.table import aligned
-from pipeline.assets import digest_of
+from pipeline.checksums import digest_of
 from pipeline.contestants import WITHOUT_WEIGHTS, ContestantConfig, exists, named_contestant
 from pipeline.dataset import Dataset, open_dataset
 from pipeline.errors import PipelineError
@@ -24,7 +24,7 @@ from pipeline.evaluation_networks import Available, available
 from pipeline.evaluation_pairs import PAIRS, write_pairs
 from pipeline.evaluation_plan import EvaluationJob, Setting, plan_jobs, track_name, write_jobs
 from pipeline.evaluation_report import write_report
-from pipeline.evaluation_results import Table, mean_of, write_metrics, write_per_video
+from pipeline.evaluation_results import Table, write_metrics, write_per_video
 from pipeline.fit import FitConfig
 from pipeline.ledger import MANIFEST, ManifestRow
 from pipeline.models import ModelConfig
@@ -102,16 +102,18 @@ def run(config: EvaluateRunConfig) -> str:
         return exported
     contestants = [named_contestant(model, jobs, config.execution) for model in config.models]
     for contestant in contestants:
-        pieces.write(f"{_CONTESTANT}{contestant.label}", contestant.digest)
+        pieces.write(f"{_CONTESTANT}{contestant.label}", {"digest": contestant.digest, "size": contestant.size})
     waiting = [(contestant, _waiting(config, pieces, contestant, jobs)) for contestant in contestants]
     total = sum(len(some) for _, some in waiting)
     if total:
         judged = _judged(config, waiting, rows)
         for contestant, outcome in tqdm(judged, total=total, unit="job", disable=None):
             pieces.write(_key(contestant.label, contestant.digest, outcome.name), outcome.as_json())
-    outcomes = _all_outcomes(pieces, jobs)
-    _write(config, outcomes)
-    return "\n".join(filter(None, [exported, _summary(config, [one.label for one in contestants], outcomes)]))
+    table = _table(config, pieces, jobs)
+    write_metrics(table, config.stored())
+    write_per_video(table)
+    write_report(table, f"{config.out.absolute().name}: results judged")
+    return "\n".join(filter(None, [exported, _summary(table, [one.label for one in contestants])]))
 
 
 def _size_of(dataset: Dataset) -> int:
@@ -182,40 +184,35 @@ def _assignment(jobs: list[EvaluationJob], rows: Mapping[str, ManifestRow]) -> A
     return Assignment(jobs=jobs, rows={name: rows[name] for job in jobs for name in (job.source, job.driving)})
 
 
-def _all_outcomes(pieces: Pieces, jobs: list[EvaluationJob]) -> dict[str, list[Outcome]]:
+def _table(config: EvaluateRunConfig, pieces: Pieces, jobs: list[EvaluationJob]) -> Table:
     """Of every contestant so far, those without weights first; jobs in order."""
-    contestants = {
-        key.removeprefix(_CONTESTANT): digest for key, digest in pieces.read_all() if key.startswith(_CONTESTANT)
-    }
-    found = {
-        label: [
-            Outcome.of_json(piece) for job in jobs if (piece := pieces.get(_key(label, contestants[label], job.name)))
-        ]
-        for label in sorted(contestants, key=lambda label: (label not in WITHOUT_WEIGHTS, label))
-    }
-    return {label: outcomes for label, outcomes in found.items() if outcomes}
-
-
-def _write(config: EvaluateRunConfig, outcomes: dict[str, list[Outcome]]) -> None:
-    table = Table(
-        outcomes=outcomes, seed=config.seed, not_run=config.networks.not_run, size=config.size or 0, out=config.out
+    known = {key.removeprefix(_CONTESTANT): piece for key, piece in pieces.read_all() if key.startswith(_CONTESTANT)}
+    outcomes = {}
+    for label in sorted(known, key=lambda label: (label not in WITHOUT_WEIGHTS, label)):
+        found = (pieces.get(_key(label, known[label]["digest"], job.name)) for job in jobs)
+        outcomes[label] = [Outcome.of_json(piece) for piece in found if piece]
+    return Table(
+        outcomes={label: some for label, some in outcomes.items() if some},
+        sizes={label: piece["size"] for label, piece in known.items() if piece["size"]},
+        seed=config.seed,
+        not_run=config.networks.not_run,
+        size=config.size or 0,
+        out=config.out,
     )
-    write_metrics(table, config.stored())
-    write_per_video(table)
-    write_report(table, f"{config.out.absolute().name}: results judged")
 
 
-def _summary(config: EvaluateRunConfig, labels: list[str], outcomes: dict[str, list[Outcome]]) -> str:
+def _summary(table: Table, labels: list[str]) -> str:
+    outcomes = table.outcomes
     faults = {label: [outcome for outcome in outcomes[label] if outcome.fault] for label in labels}
     for label, some in faults.items():
         if len(some) == len(outcomes[label]):
             raise PipelineError(f"{label}: none of {len(some)} jobs could be judged: {some[0].fault}")
     lines: list[Sequence[str]] = [("", "", *_SUMMARISED)]
     for setting in Setting:
-        for name, some in outcomes.items():
-            means = [mean_of(some, setting, metric, config.seed) for metric in _SUMMARISED]
+        for name in outcomes:
+            means = [table.mean(name, setting, metric) for metric in _SUMMARISED]
             lines.append((setting.value, name, *(f"{mean.mean:.3f}" if mean else "-" for mean in means)))
     count = sum(len(outcomes[label]) for label in labels)
-    text = f"{aligned(lines)}\n{config.out / 'report.html'}: {count} jobs"
+    text = f"{aligned(lines)}\n{table.out / 'report.html'}: {count} jobs"
     failed = sum(map(len, faults.values()))
     return f"{text}, {failed} without a result" if failed else text

@@ -9,25 +9,28 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
 from fit_deca.flame import Flame
 from fit_deca.model_file import FaceModel
-from pipeline.assets import digest_of
+from pipeline.checksums import digest_of
 from pipeline.crop import Window, cut_window
 from pipeline.errors import InputError, PipelineError, Reason
 from pipeline.evaluation_plan import EvaluationJob, Setting
 from pipeline.models import ModelConfig, load_model
 from pipeline.performance import Performance
 from pipeline.render import Animate, Take
+from pipeline.storage import locate
 from pipeline.transfer import TransferConfig, transfer
 from pipeline.video import read_frames
 
 SUFFIX = ".mp4"
 WITHOUT_WEIGHTS = ("copy-source", "mesh-warp")
-RUN_WEIGHTS = "generator.pth"
-"""What of a training run's folder is evaluated: the moving average of its generator."""
+RUN_WEIGHTS, RUN_SETTINGS = "generator.pth", "config.yaml"
+"""What of a training run's folder is evaluated, the moving average of its generator; and what says how it was trained.
+"""
 Kind = Literal["copy-source", "mesh-warp", "gdpw", "videos"]
 
 
@@ -35,7 +38,8 @@ Kind = Literal["copy-source", "mesh-warp", "gdpw", "videos"]
 class ContestantConfig:
     """kind: gdpw has a checkpoint in `path`, videos a folder. label: its name in tables. digest: of its files.
 
-    model: how a checkpoint is run.
+    model: how a checkpoint is run. size: side in pixels of the pictures that it was trained with, at which it works;
+    its results are brought to the table's size. None works at the table's.
     """
 
     kind: Kind
@@ -43,6 +47,7 @@ class ContestantConfig:
     path: Path | None = None
     digest: str = ""
     model: ModelConfig = field(default_factory=ModelConfig)
+    size: int | None = None
 
 
 class Contestant(Protocol):
@@ -67,13 +72,18 @@ def named_contestant(name: str, jobs: Iterable[EvaluationJob], model: ModelConfi
         raise PipelineError(f"{label!r}: no name for a model; take letters, digits, spaces and dashes")
     if place in WITHOUT_WEIGHTS:
         return ContestantConfig(kind=place, label=label or place)  # type: ignore[arg-type]
-    path = Path(place).absolute()
+    path = locate(place).absolute()
     weights = path / RUN_WEIGHTS if path.is_dir() else path
     if weights.is_file():
         digest = digest_of(weights)
         label = label or f"{path.name if path.is_dir() else path.stem} ({digest[:8]})"
         return ContestantConfig(
-            kind="gdpw", label=label, path=weights, digest=digest, model=replace(model, name="gdpw")
+            kind="gdpw",
+            label=label,
+            path=weights,
+            digest=digest,
+            model=replace(model, name="gdpw"),
+            size=_trained_size(path / RUN_SETTINGS) if path.is_dir() else None,
         )
     if path.is_dir():
         videos = [video for video in (path / f"{job.name}{SUFFIX}" for job in jobs) if video.is_file()]
@@ -86,10 +96,20 @@ def named_contestant(name: str, jobs: Iterable[EvaluationJob], model: ModelConfi
     raise PipelineError(f"{place}: no such file or folder, and neither {' nor '.join(WITHOUT_WEIGHTS)}")
 
 
+def _trained_size(settings: Path) -> int | None:
+    """What the settings of a training run say; None where there are none. Raises PipelineError for other files."""
+    if not settings.is_file():
+        return None
+    try:
+        return int(yaml.safe_load(settings.read_text())["pairs"]["size"])
+    except (OSError, ValueError, TypeError, LookupError, yaml.YAMLError) as error:
+        raise PipelineError(f"{settings}: no settings of a training run (pairs.size)") from error
+
+
 def exists(name: str) -> bool:
     """Whether there is anything that the name, as `named_contestant` takes it, may mean."""
     _, place = _split(name)
-    return place in WITHOUT_WEIGHTS or Path(place).exists()
+    return place in WITHOUT_WEIGHTS or locate(place).exists()
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -109,7 +129,7 @@ def load_contestant(config: ContestantConfig, flame: Flame, face_model: FaceMode
             return Animated(Animate(flame, load_model(ModelConfig(name="mesh-warp"), face_model)))
         case _:
             model = load_model(replace(config.model, checkpoint=config.path), face_model)
-            return Animated(Animate(flame, model))
+            return Animated(Animate(flame, model), config.size)
 
 
 class CopySource:
@@ -123,10 +143,10 @@ class CopySource:
 
 
 class Animated:
-    """What a model makes of the stored codes."""
+    """What a model makes of the stored codes. size: see `ContestantConfig`."""
 
-    def __init__(self, animate: Animate) -> None:
-        self._animate = animate
+    def __init__(self, animate: Animate, size: int | None = None) -> None:
+        self._animate, self._size = animate, size
 
     def __call__(self, job: EvaluationJob, source: Take, driving: Performance) -> Iterator[NDArray[np.uint8]]:
         if job.setting == Setting.CROSS:
@@ -134,7 +154,9 @@ class Animated:
         else:
             shape = source.codes.shape.expand_as(driving.codes.shape)
             moved = replace(driving, codes=driving.codes._replace(shape=shape))
-        return self._animate(source, moved)
+        size = self._size or source.size
+        for image in self._animate(source.resized(size), moved):
+            yield image if size == source.size else cut_window(image, Window(0, 0, size), source.size)
 
 
 class Filmed:

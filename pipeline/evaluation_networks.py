@@ -16,8 +16,9 @@ from gdpw.inception import Inception
 from gdpw.lpips import Lpips, PerceptualDistance
 from gdpw.st_lpips import StLpips
 from pipeline import metrics
-from pipeline.assets import advice, digest_of, find
+from pipeline.assets import advice, find
 from pipeline.catalogue import CATALOGUE
+from pipeline.checksums import digest_of
 from pipeline.errors import PipelineError
 from pipeline.identity import Identity, identity_file
 from pipeline.observer import Seen

@@ -36,6 +36,9 @@ def write_report(results: Table, title: str) -> None:
 
 def _blocks(results: Table) -> Iterator[Html]:
     colours = colours_of(results)
+    others = [f"{label} works at {size} x {size}" for label, size in results.sizes.items() if size != results.size]
+    if others:
+        yield paragraph(f"{'; '.join(others)}, as it was trained; its results are brought to the table's size.")
     yield paragraph(
         f"Pictures of {results.size} x {results.size} pixels. Means over videos, below them their {LEVEL:.0%} "
         "intervals, bootstrapped over videos; the best mean of a column is bold. Differences are taken video by video: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,13 +38,15 @@ _SCHEMA = pa.schema(
 class Table:
     """All that was judged. outcomes: by the label of a contestant, jobs in order. seed: of the intervals.
 
-    not_run: columns, and why there are none. size: side in pixels of the pictures. out: the folder of the table.
+    not_run: columns, and why there are none. size: side in pixels of the pictures. sizes: those at which some
+    contestants work. out: the folder of the table.
     """
 
     outcomes: Mapping[str, Sequence[Outcome]]
     seed: int
     not_run: Mapping[str, str]
     size: int
+    sizes: Mapping[str, int] = field(default_factory=dict)
     out: Path
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -53,7 +55,7 @@ class Table:
 
     def mean(self, label: str, setting: Setting, metric: str) -> Interval | None:
         """Over the videos of a setting that have the metric."""
-        return mean_of(self.outcomes[label], setting, metric, self.seed)
+        return interval(list(_values(self.outcomes[label], setting, metric).values()), self.seed)
 
     def gain(self, label: str, other: str, setting: Setting, metric: str) -> Interval | None:
         """The metric less that of the other, job by job, over those that both have."""
@@ -84,11 +86,6 @@ class Fid(NamedTuple):
     frames: int
 
 
-def mean_of(outcomes: Sequence[Outcome], setting: Setting, metric: str, seed: int) -> Interval | None:
-    """Over the videos of a setting that have the metric."""
-    return interval(list(_values(outcomes, setting, metric).values()), seed)
-
-
 def write_metrics(table: Table, config: Mapping[str, Any]) -> None:
     """Write `metrics.json`.
 
@@ -103,7 +100,7 @@ def write_metrics(table: Table, config: Mapping[str, Any]) -> None:
             for metric in METRICS
         }
         | {FID: {setting.value: fid._asdict() for setting in Setting if (fid := table.fid(label, setting))}}
-        | {"failed": sum(bool(outcome.fault) for outcome in some)}
+        | {"works_at": table.sizes.get(label, table.size), "failed": sum(bool(outcome.fault) for outcome in some)}
         for label, some in table.outcomes.items()
     }
     differences = [

@@ -1,23 +1,31 @@
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from filmed_dataset import write_filmed_dataset
 from numpy.typing import NDArray
 
 from fit_deca.codes import Codes
+from fit_deca.head import load_generic_head
+from gdpw.checkpoint import Checkpoint, save_checkpoint
+from gdpw.config import GeneratorConfig
+from gdpw.generator import Generator
 from gdpw.mesh_warp import MeshWarp
-from pipeline.contestants import ContestantConfig
+from pipeline.contestants import ContestantConfig, load_contestant, named_contestant
+from pipeline.crop import Window, cut_window
 from pipeline.dataset import open_dataset
 from pipeline.encode import EncodeConfig, write_video
 from pipeline.errors import PipelineError
 from pipeline.evaluation import STRIPS, Assignment, Evaluate, EvaluationConfig, Outcome, likeness, motion
 from pipeline.evaluation_plan import EvaluationJob, Setting, plan_jobs, track_name
 from pipeline.evaluation_strip import read_strip, strip_path
-from pipeline.fit import FitConfig
+from pipeline.fit import FitConfig, FitTrack
 from pipeline.metrics import PSNR_CAP
+from pipeline.models import ModelConfig
 from pipeline.observer import Observer, Seen
 from pipeline.performance import Performance
 from pipeline.render import Animate, Take
@@ -196,6 +204,61 @@ def test_videos_of_others_are_judged_like_a_model(dataset: Path, tmp_path: Path,
     assert _known(outcomes[Setting.FIRST].values, "akd") < 1.5
     assert _known(outcomes[Setting.FIRST].values, "ssim") > 0.9
     assert "no such video" in outcomes[Setting.FAR].fault
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run, as `train` leaves it, of pictures of 64 x 64; its generator is untrained."""
+    torch.manual_seed(3)
+    head, folder = load_generic_head(), tmp_path_factory.mktemp("runs") / "small"
+    config = GeneratorConfig.small("geom_disp", vertices=len(head.v_template))
+    generator = Generator(config, torch.from_numpy(head.faces)).state_dict()
+    folder.mkdir()
+    save_checkpoint(
+        folder / "generator.pth",
+        Checkpoint(name="made here", config=config, generator=generator, face_model=head.hash),
+    )
+    (folder / "config.yaml").write_text("pairs:\n  size: 64\n")
+    return folder
+
+
+def test_a_trained_model_works_at_the_size_it_was_trained_with(dataset: Path, trained: Path, take: Take) -> None:
+    config = named_contestant(f"mine={trained}", [], ModelConfig(device="cpu"))
+    assert (config.label, config.size) == ("mine", 64)
+    fit_track = FitTrack(FitConfig(fitter="landmarks"))
+    performance = Performance(
+        times=take.times[:2],
+        codes=Codes(*(code[:2] for code in take.codes)),
+        recover=take.recover[:2],
+        size=take.size,
+        face_model=_STAMP,
+    )
+    job = EvaluationJob(setting=Setting.FIRST, source=ANN, driving=ANN)
+    contestants = [
+        load_contestant(one, fit_track.flame, fit_track.face_model) for one in (config, replace(config, size=None))
+    ]
+    small, large = (np.stack(list(one(job, _one(take, 0), performance))) for one in contestants)
+    assert small.shape == large.shape == (2, 128, 128, 3)
+    halved = _one(take, 0).resized(64)
+    expected = np.stack(list(contestants[1](job, halved, performance)))
+    enlarged = np.stack([cut_window(image, Window(0, 0, 64), 128) for image in expected])
+    assert np.array_equal(small, enlarged)
+    assert not np.array_equal(small, large)
+
+
+def test_a_run_is_called_by_its_folder_and_its_weights(trained: Path) -> None:
+    config = named_contestant(str(trained), [], ModelConfig())
+    assert config.label == f"small ({config.digest[:8]})"
+    assert config.path == trained / "generator.pth"
+
+
+def test_settings_that_are_none_and_names_that_lead_elsewhere_are_refused(trained: Path, tmp_path: Path) -> None:
+    shutil.copy(trained / "generator.pth", tmp_path)
+    (tmp_path / "config.yaml").write_text("pairs: [")
+    with pytest.raises(PipelineError, match=r"config.yaml: no settings of a training run"):
+        named_contestant(str(tmp_path), [], ModelConfig())
+    with pytest.raises(PipelineError, match="no name for a model"):
+        named_contestant("../mine=mesh-warp", [], ModelConfig())
 
 
 def test_a_video_with_other_frames_than_the_driver_is_refused(dataset: Path, tmp_path: Path, take: Take) -> None:
