@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -13,13 +12,13 @@ from typing import NamedTuple
 from pipeline.archive import extract, file_names
 from pipeline.atomic import atomic_path
 from pipeline.catalogue import CATALOGUE, Asset
+from pipeline.checksums import digest_of, note_digest, noted_digest
 from pipeline.errors import PipelineError
+from pipeline.node_cache import local_copy, user_cache
+from pipeline.storage import locate
 
 FOLDER_VARIABLE = "GDPW_ASSETS"
 """Environment variable: the folder of assets, instead of the one in the user's cache."""
-
-CHECKSUMS = "SHA256SUMS"
-"""A file in our folder, in the form of `sha256sum`: what was added, as it was then."""
 
 ORIGINAL_FOLDERS = ("", "FLAME", "data", "Fit-DECA/data", "checkpoints")
 """Where GDPW's and DECA's own code has the files, in the folder it runs in."""
@@ -49,7 +48,7 @@ def find(name: str, given: Path | None = None, folder: Path = Path()) -> Path | 
     if given is not None:
         return _existing(given, "")
     if named := os.environ.get(variable(asset)):
-        return _existing(Path(named), f"{variable(asset)}: ")
+        return _existing(locate(named), f"{variable(asset)}: ")
     places = [asset.packaged] if asset.packaged else [place / asset.file for place in search_folders(folder)]
     return next((place for place in places if place.is_file()), None)
 
@@ -80,13 +79,13 @@ def variable(asset: Asset) -> str:
 def assets_folder() -> Path:
     """Our folder, where files that are added or fetched are kept; it may not exist yet."""
     if chosen := os.environ.get(FOLDER_VARIABLE):
-        return Path(chosen)
-    return _user_cache() / "gdpw-pipe"
+        return locate(chosen)
+    return user_cache() / "gdpw-pipe"
 
 
 def search_folders(folder: Path = Path()) -> list[Path]:
     """Our folder, the originals' ones in `folder`, and that of torch hub."""
-    hub = Path(os.environ.get("TORCH_HOME", _user_cache() / "torch")) / "hub" / "checkpoints"
+    hub = Path(os.environ.get("TORCH_HOME", user_cache() / "torch")) / "hub" / "checkpoints"
     return [assets_folder(), *(folder / place for place in ORIGINAL_FOLDERS), hub]
 
 
@@ -109,7 +108,7 @@ def install(asset: Asset, put: Callable[[Path], object], sha256: str = "") -> Pa
             raise PipelineError(f"{asset.file}: has the SHA-256 {digest}, expected {sha256}; it is not kept")
         if fault := _load_fault(asset, partial, digest):
             raise PipelineError(fault.replace(str(partial), asset.file))
-    _note(target, digest)
+    note_digest(target, digest)
     return target
 
 
@@ -163,9 +162,12 @@ def _examine(asset: Asset, folder: Path, load: bool) -> Finding:
         digest = digest_of(path)
     except PipelineError as error:
         return Finding(asset, None, fault=str(error))
-    added = _notes(path.with_name(CHECKSUMS)).get(path.name, digest)
-    fault = "" if added == digest else f"{path}: changed since it was added; delete it, and {advice(asset)}"
-    return Finding(asset, path, digest, fault or (_load_fault(asset, path, digest) if load else ""))
+    fault = (
+        ""
+        if noted_digest(path) in (None, digest)
+        else f"{path}: changed since it was added; delete it, and {advice(asset)}"
+    )
+    return Finding(asset, path, digest, fault or (_load_fault(asset, local_copy(path), digest) if load else ""))
 
 
 def _load_fault(asset: Asset, path: Path, digest: str) -> str:
@@ -188,31 +190,3 @@ def _existing(path: Path, origin: str) -> Path:
 
 def _is_archive(file: Path) -> bool:
     return file.suffix == ".zip"  # files of weights are zip archives too, by other names
-
-
-def digest_of(path: Path) -> str:
-    """The SHA-256 of a file. Raises PipelineError if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise PipelineError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def _notes(checksums: Path) -> dict[str, str]:
-    """File name -> SHA-256, as `sha256sum` writes them."""
-    if not checksums.is_file():
-        return {}
-    lines = (line.split(maxsplit=1) for line in checksums.read_text(encoding="utf-8").splitlines())
-    return {line[1]: line[0] for line in lines if len(line) == 2}
-
-
-def _note(path: Path, digest: str) -> None:
-    checksums = path.with_name(CHECKSUMS)
-    notes = _notes(checksums) | {path.name: digest}
-    with atomic_path(checksums) as partial:
-        partial.write_text("".join(f"{notes[name]}  {name}\n" for name in sorted(notes)), encoding="utf-8")
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -13,9 +13,11 @@ import numpy as np
 from fit_deca import correspondence
 from fit_deca.head import GENERIC_HEAD_FILE, load_generic_head
 from fit_deca.model_file import Correspondence, FaceModel, load_face_model, load_landmark_embedding
-from pipeline.assets import assets_folder, digest_of
+from pipeline.assets import assets_folder
 from pipeline.atomic import atomic_path
+from pipeline.checksums import digest_of
 from pipeline.errors import PipelineError
+from pipeline.node_cache import local_copy
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +34,9 @@ def open_face_model(path: Path | None = None, landmark_embedding: Path | None = 
     """
     if path is None:
         return load_generic_head()
-    model = load_face_model(path)
+    model = load_face_model(local_copy(path))
     if model.landmarks is None and landmark_embedding is not None:
-        model = replace(model, landmarks=load_landmark_embedding(landmark_embedding))
+        model = replace(model, landmarks=load_landmark_embedding(local_copy(landmark_embedding)))
     if model.mediapipe is None and model.landmarks is not None:
         model = replace(model, mediapipe=_mediapipe_points(model))
     return model

@@ -16,10 +16,12 @@ from fit_deca.deca_file import load_encoder
 from fit_deca.encoder import fast_encoder
 from fit_deca.flame import Flame
 from fit_deca.landmarks import LandmarkConfig
-from pipeline.assets import digest_of, find, require
+from pipeline.assets import find, require
 from pipeline.catalogue import CATALOGUE
+from pipeline.checksums import digest_of
 from pipeline.face_models import open_face_model
 from pipeline.fitters import CroppedTrack, DecaTracks, Fitter, LandmarkTracks, RefinedTracks, Shape, Smooth
+from pipeline.node_cache import local_copy
 from pipeline.records import Crops, Fit, Track
 
 FitterName = Literal["auto", "deca", "landmarks", "deca+landmarks"]
@@ -145,7 +147,7 @@ class FitTrack:
         return deca if config.fitter == "deca" else RefinedTracks(deca, points)
 
     def _encoder(self, path: Path) -> DecaFitter:
-        encoder = load_encoder(path).to(self._device)
+        encoder = load_encoder(local_copy(path)).to(self._device)
         if self._device.type != "cuda":
             return DecaFitter(fast_encoder(encoder, torch.float32), self.flame)
         return DecaFitter(fast_encoder(encoder, torch.float16), self.flame, exact=encoder)

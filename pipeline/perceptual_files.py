@@ -8,6 +8,7 @@ from pathlib import Path
 from gdpw.perceptual import PerceptualName, PerceptualNetwork, Vgg16ShiftTolerant, Vgg19
 from pipeline.assets import require
 from pipeline.errors import PipelineError
+from pipeline.node_cache import local_copy
 
 WHEEL, _FOLDER = "stlpips-pytorch", "stlpips_pytorch/weights/vST0.0"
 VGG, ALEX = f"{_FOLDER}/vgg_shift_tolerant.pth", f"{_FOLDER}/alex_shift_tolerant.pth"
@@ -21,7 +22,7 @@ def load_perceptual(name: PerceptualName) -> PerceptualNetwork | None:
     if name == "none":
         return None
     if name == "vgg19":
-        return Vgg19.load(require("vgg19"))
+        return Vgg19.load(local_copy(require("vgg19")))
     try:
         return Vgg16ShiftTolerant.load(wheel_file(WHEEL, VGG))
     except PackageNotFoundError as error:
