@@ -8,14 +8,15 @@ for other files, and the file's own stem where a cell is empty.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import Fault, InputError, Reason
 from pipeline.layouts import SPLITS, Layout, Names, known_names, plain_names
-from pipeline.media import kind_of
-from pipeline.records import Clip, Span
-from pipeline.storage import join, locate
+from pipeline.media import find_media, kind_of
+from pipeline.records import Clip, Kind, Span
+from pipeline.storage import is_url, join, locate
 from pipeline.tables import ROW_SUFFIXES, read_rows
 
 LIST_SUFFIXES = ROW_SUFFIXES
@@ -42,11 +43,12 @@ def read_list(path: str | Path, layout: Layout = "auto") -> Listed:
     faults: list[Fault] = []
     first: dict[tuple[str, str, str], tuple[int, Clip]] = {}
     repeated = 0
+    kinds = _kinds_on_store(path)
     for line, cells, problem in read_rows(path, "path"):
         try:
             if problem:
                 raise InputError(Reason.BAD_ANNOTATION, problem)
-            clip = _clip(path.parent, cells, layout)
+            clip = _clip(path.parent, cells, layout, kinds)
             line_before, before = first.setdefault((clip.identity, clip.video, clip.clip), (line, clip))
             if before != clip:
                 again = f"{clip.identity}/{clip.video}/{clip.clip} of line {line_before} again, with other values"
@@ -58,12 +60,22 @@ def read_list(path: str | Path, layout: Layout = "auto") -> Listed:
     return Listed(clips, faults, repeated)
 
 
-def _clip(folder: Path, cells: dict[str, str], layout: Layout) -> Clip:
+def _kinds_on_store(path: Path) -> dict[str, Kind]:
+    """What lies on a store around the files of a list: one listing of the folder they share, not a request for each."""
+    names = (name for row in read_rows(path, "path") if (name := row.cells.get("path")))
+    urls = [url for url in (join(path.parent, name) for name in names) if is_url(url)]
+    shared = os.path.commonprefix(urls).rpartition("/")[0]  # noqa: RUF071, which is the last whole part of it
+    if not is_url(f"{shared}/") or shared.endswith("/"):  # none, or of several buckets
+        return {}
+    return {f"{shared}/{place}": kind for place, kind in find_media(shared) if kind}
+
+
+def _clip(folder: Path, cells: dict[str, str], layout: Layout, kinds: dict[str, Kind]) -> Clip:
     """Raises InputError, saying what is wrong with the row."""
     if not cells["path"]:
         raise InputError(Reason.BAD_ANNOTATION, "path is empty")
     file = locate(join(folder, cells["path"]))
-    kind = kind_of(file)
+    kind = kinds.get(str(file)) or kind_of(file)
     if kind is None and file.is_dir():
         raise InputError(Reason.NOT_VIDEO, f"{file} is a folder without frames or meshes")
     if kind is None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from s3_server import BUCKET, SECRET, Server, running_server
 from pipeline import storage
 from pipeline.atomic import atomic_path, sweep
 from pipeline.errors import InputError, PipelineError
+from pipeline.input_list import read_list
 from pipeline.pictures import read_picture
 from pipeline.pieces import Pieces
+from pipeline.records import Kind
 from pipeline.storage import check, join, locate, read_range, remove_tree, tree, walk
 from pipeline.video import read_frames
 
@@ -41,6 +44,21 @@ def put(path: Path, data: bytes) -> Path:
     with atomic_path(path) as partial:
         partial.write_bytes(data)
     return path
+
+
+@contextmanager
+def counted(path: Path) -> Iterator[list[str]]:
+    """The requests that the server gets in the block."""
+    store, calls = path.fs, []  # type: ignore[attr-defined]
+    really_call = store._call_s3
+
+    async def call(method: str, *args: Any, **kwargs: Any) -> Any:
+        calls.append(method)
+        return await really_call(method, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_call_s3", call)
+        yield calls
 
 
 @pytest.mark.parametrize("text", ["clip.mp4", "/data/a b.mp4", "id10001#video#000001#000020.mp4"])
@@ -186,18 +204,25 @@ def test_pieces_are_read_with_one_listing(folder: Path) -> None:
     pieces.begin({"size": 256})
     for number in range(30):
         pieces.write(f"clip {number}", number)
-    store, calls = folder.fs, []  # type: ignore[attr-defined]
-    really_call = store._call_s3
-
-    async def call(method: str, *args: Any, **kwargs: Any) -> Any:
-        calls.append(method)
-        return await really_call(method, *args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "_call_s3", call)
+    with counted(folder) as calls:
         assert dict(Pieces(folder).read_all()) == {f"clip {number}": number for number in range(30)}
     assert calls.count("get_object") == 30
     assert len(calls) <= 36
+
+
+def test_a_list_on_the_server_is_checked_by_one_listing(folder: Path) -> None:
+    names = [f"clips/{number}.mp4" for number in range(20)]
+    for name in names:
+        put(folder / name, b"")
+    put(folder / "clips" / "frames.mp4" / "1.png", b"")
+    rows = "\n".join(["path", *names, "clips/frames.mp4", "clips/missing.mp4"])
+    path = put(folder / "list.csv", rows.encode())
+    with counted(folder) as calls:
+        listed = read_list(path)
+    assert [clip.path for clip in listed.clips] == [f"{folder}/{name}" for name in [*names, "clips/frames.mp4"]]
+    assert [clip.kind for clip in listed.clips][-2:] == [Kind.VIDEO, Kind.FRAMES]
+    assert [fault.problem for fault in listed.faults] == [f"{folder}/clips/missing.mp4 is not there"]
+    assert len(calls) < 15
 
 
 def test_a_path_opens_again_in_another_process_with_its_environment(folder: Path) -> None:
