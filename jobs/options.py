@@ -60,6 +60,11 @@ face_model_option = click.option(
     type=LOCAL_FILE,
     help="FLAME's generic_model.pkl, or an .npz of the same arrays.  [default: the generic head]",
 )
+log_option = click.option(
+    "--log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append a line of JSON for each input to this file: run, input, what became of it, seconds, reason.",
+)
 tracker_option = click.option(
     "--tracker",
     type=click.Choice(["mediapipe", "face-alignment"]),

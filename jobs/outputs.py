@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import atomic_path
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, Reason
+from pipeline.ledger import LedgerRow
 from pipeline.pieces import OtherConfigError, Pieces
+from pipeline.render_ledger import RenderRow
 
 
 class MisuseError(PipelineError):
@@ -53,6 +55,12 @@ def resumed_folder(path: Path, config: Mapping[str, Any]) -> Pieces:
     except OtherConfigError as error:
         raise MisuseError(str(error)) from None
     return pieces
+
+
+def refuse_full_disk(row: LedgerRow | RenderRow) -> None:
+    """Raise PipelineError where a worker found the disk full: its input has not failed, but waits for room."""
+    if row.reason == Reason.DISK_FULL:
+        raise PipelineError(f"{row.message}; make room, and the same command goes on")
 
 
 def _try_to_write(path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from jobs.cluster import cluster
-from jobs.outputs import resumed_folder
+from jobs.journal import Journal
+from jobs.outputs import refuse_full_disk, resumed_folder
 from jobs.ray_stage import Failed, FailureLimit, RayStage, TooManyFailedError, run_stages
 from pipeline.assembly import Assembly
 from pipeline.card import write_card
@@ -22,7 +23,7 @@ from pipeline.inspection import inspect_dataset
 from pipeline.layouts import Layout
 from pipeline.ledger import LEDGER, LedgerRow, Status, write_ledger, write_manifest
 from pipeline.parts import ReadConfig, TrackPart, WriteClip, WriteClipConfig, WrittenClip
-from pipeline.plan import ClipResult, Plan
+from pipeline.plan import ClipResult, Plan, longest_first
 from pipeline.records import Clip
 from pipeline.report import write_report
 from pipeline.shards import ARRAYS, Array, FaceModelStamp
@@ -37,7 +38,7 @@ class PreprocessConfig:
 
     store: what is kept of a frame beside its picture. shard_bytes: size at which a shard is full. workers: of each
     stage; None is one a core. address: of a Ray cluster that runs; None starts Ray here. max_failed: failures that are
-    accepted; None for any number. retry: do again what failed before.
+    accepted; None for any number. retry: do again what failed before. log: file of the journal; None keeps none.
     """
 
     input: Path
@@ -55,6 +56,7 @@ class PreprocessConfig:
     address: str | None = None
     max_failed: int | None = None
     retry: Literal["failed"] | None = None
+    log: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.store or self.store != tuple(name for name in ARRAYS if name in self.store):
@@ -106,6 +108,7 @@ def run(config: PreprocessConfig) -> str:
 
 def _work(config: PreprocessConfig, plan: Plan, assembly: Assembly) -> None:
     """Do what is missing. Raises TooManyFailedError past the limit."""
+    journal = Journal(config.log)
     missing = {key: clip for key, clip in plan.clips.items() if key not in assembly.results}
     assembly.note_run(clips=len(plan.clips), missing=len(missing))
     if not missing:
@@ -113,13 +116,16 @@ def _work(config: PreprocessConfig, plan: Plan, assembly: Assembly) -> None:
     limit, start = FailureLimit(config.max_failed), time.monotonic()
     done = len(plan.clips) - len(missing)
     with (
-        cluster(config.address, config.workers) as cpus,
+        journal.of("preprocess", out=str(config.out), clips=len(plan.clips), missing=len(missing)),
+        cluster(config.address, config.workers),
         tqdm(total=len(plan.clips), initial=done, unit="clip", disable=None) as bar,
     ):
-        frames = 0
-        for key, value in run_stages(missing.items(), [stage(config)], workers=config.workers or cpus):
+        frames, work = 0, stage(config)
+        for key, value in run_stages(longest_first(missing), [work], workers=config.workers, run=journal.run):
             result, parts = _result(missing[key], value)
+            refuse_full_disk(result.row())
             assembly.add(key, result, parts)
+            journal.ended(work.stage.__name__, key, result.row())
             frames += result.frames
             bar.set_postfix_str(f"{frames / (time.monotonic() - start):.0f} frames/s", refresh=False)
             bar.update()

@@ -8,7 +8,9 @@ from.
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,8 +23,12 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from jobs.journal import WorkerLog
+from jobs.stage_metrics import Counted, StageMetrics
 from pipeline.errors import PipelineError, Reason
 from pipeline.threads import limit_threads
+
+log = logging.getLogger(__name__)
 
 RETRIES = 2
 """How often an item is tried again whose worker died with it."""
@@ -79,6 +85,7 @@ def run_stages(
     workers: int | None = None,
     bytes_in_flight: int = 1 << 29,
     limit: FailureLimit | None = None,
+    run: str = "",
 ) -> Iterator[tuple[str, Any]]:
     """Send items (key and value) through the stages; yields key and value of what comes out, in no order.
 
@@ -86,7 +93,7 @@ def run_stages(
     tried again `RETRIES` times, and then is `Failed` too.
     workers: of each stage, at most; None is one a core, of nodes that join later too. A pool gives workers back while
     it has less to do, or where a node was lost. bytes_in_flight: of values between stages, beyond which earlier stages
-    wait for later ones.
+    wait for later ones. run: its id, for the workers' logs.
     Needs a `cluster`. Raises TooManyFailedError when more than `limit` failed.
     """
     attempts = _attempts()
@@ -101,7 +108,7 @@ def run_stages(
         for number, stage in enumerate(stages):
             data = data.flat_map(
                 _Worker,
-                fn_constructor_args=(stage.stage, stage.config, number, attempts),
+                fn_constructor_args=(stage.stage, stage.config, number, attempts, run),
                 compute=ActorPoolStrategy(
                     min_size=1,
                     initial_size=count,
@@ -131,16 +138,27 @@ def _dataset(rows: list[Row], bytes_in_flight: int) -> ray.data.Dataset:
 class _Worker:
     """A stage in its actor."""
 
-    def __init__(self, stage: Callable[[Any], Callable[[Any], Any]], config: Any, number: int, attempts: Any) -> None:
+    def __init__(
+        self, stage: Callable[[Any], Callable[[Any], Any]], config: Any, number: int, attempts: Any, run: str
+    ) -> None:
         limit_threads(1)
+        self._log = WorkerLog.begin(run, stage.__name__)
+        self._metrics = StageMetrics(stage.__name__)
         self._stage = stage(config)
         self._number, self._attempts = number, attempts
 
     def __call__(self, row: Row) -> Iterator[Row]:
         key, value = row["key"], pickle.loads(row["value"])
+        if isinstance(value, Failed):
+            yield row
+            return
+        self._log.input = key
         attempt = (self._number, key, hashlib.blake2b(row["value"], digest_size=8).digest())
-        for result in [value] if isinstance(value, Failed) else self._results(key, value, attempt):
+        start, outcomes = time.perf_counter(), []
+        for result in self._results(key, value, attempt):
+            outcomes.append(Counted.of(result))
             yield {"key": key, "value": pickle.dumps(result)}
+        self._metrics.add(time.perf_counter() - start, outcomes)
 
     def _results(self, key: str, value: Any, attempt: tuple[Any, ...]) -> Iterator[Any]:
         """What the stage makes of a value. The one place where any exception is caught: it belongs to this item."""
@@ -148,12 +166,15 @@ class _Worker:
         if deaths > RETRIES:
             yield Failed(Reason.WORKER_DIED, f"{key}: its worker died {deaths} times")
             return
+        if deaths:
+            log.warning("begun again: %d workers died with it", deaths)
         try:
             result = self._stage(value)
             yield from result if isinstance(result, Iterator) else [result]
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{where.filename}:{where.lineno}"
+            log.exception("unexpected")
             yield Failed(Reason.UNEXPECTED, f"{key}: unexpected {type(error).__name__}: {error} ({place})")
         ray.get(self._attempts.end.remote(attempt))
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from jobs.cluster import cluster
-from jobs.outputs import resumed_folder
+from jobs.journal import Journal
+from jobs.outputs import refuse_full_disk, resumed_folder
 from jobs.ray_stage import FailureLimit
-from jobs.render_graph import Counts, RenderGraph, Resources
+from jobs.render_graph import Counts, RenderGraph
 from pipeline.assembly import RUN
 from pipeline.errors import Fault, PipelineError, Reason
 from pipeline.ledger import LEDGER, Status
@@ -32,7 +33,8 @@ class RenderRunConfig:
     """out: the folder of the results. plan: what to make. render: how it looks.
 
     retry_failed: jobs that failed before are tried again. overwrite: former results here are deleted first.
-    max_failed: jobs that may fail; one more stops the run. address, cpus: see `cluster`.
+    max_failed: jobs that may fail; one more stops the run. address: see `cluster`. cpus: that are used; None for all.
+    log: file of the journal; None keeps none.
     """
 
     out: Path
@@ -43,6 +45,7 @@ class RenderRunConfig:
     max_failed: int | None = None
     address: str | None = None
     cpus: int | None = None
+    log: Path | None = None
 
 
 def run(config: RenderRunConfig) -> str:
@@ -58,13 +61,18 @@ def run(config: RenderRunConfig) -> str:
     counts = Counts(prepared=0, encoded=0)
     pieces.write(RUN, {"what": "jobs", "clips": len(jobs), "missing": len(waiting), "start": time.time()})
     if waiting:
-        limit = FailureLimit(config.max_failed)
-        with cluster(config.address, config.cpus):
-            graph = RenderGraph(config.render, config.out, Resources.of_cluster())
+        limit, journal = FailureLimit(config.max_failed), Journal(config.log)
+        with (
+            journal.of("render", out=str(config.out), jobs=len(jobs), missing=len(waiting)),
+            cluster(config.address, config.cpus),
+        ):
+            graph = RenderGraph(config.render, config.out, config.cpus, journal.run)
             keys = {job.output: key_of(job) for job in waiting}
             for row in tqdm(graph(_by_source(waiting)), total=len(waiting), unit="job", disable=None):
+                refuse_full_disk(row)
                 rows[keys[row.output]] = row
                 pieces.write(keys[row.output], {"result": row.as_json(), "time": time.time()})
+                journal.ended("write", row.output, row)
                 if row.status == Status.FAILED:
                     limit.failed(row.message)
             counts = graph.counts()

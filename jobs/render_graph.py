@@ -9,11 +9,15 @@
 Each source and each driver is prepared once, whoever shares it. A job is written as one stream from its first frame to
 its last, so that nothing has to be joined; the writer asks for the next chunks while it encodes one, and never holds
 more than a few. A long job's chunks go to all generators in turn.
+
+Nodes come and go: pools follow the CPUs and GPUs that there are, nobody waits for an actor that has no place, and what
+a lost node was at is done again elsewhere.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,14 +26,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import ray
 from numpy.typing import NDArray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 
+from jobs.journal import WorkerLog
 from jobs.ray_stage import RETRIES, Failed
+from jobs.stage_metrics import Counted, StageMetrics
 from pipeline.driving import Driving
 from pipeline.errors import InputError, PipelineError, Reason
 from pipeline.performance import Performance
 from pipeline.portrait import Portrait
-from pipeline.render import Take
+from pipeline.render import Stage
 from pipeline.render_ledger import RenderRow
 from pipeline.render_plan import RenderJob
 from pipeline.render_stages import Generate, Prepare, RenderConfig, View, Write
@@ -43,6 +49,12 @@ _FEW = 2
 """Sources a generator, below which jobs go round instead, and each generator encodes every source."""
 _AHEAD = 2
 _LOOK_AHEAD = 8
+_GLANCE = 3.0
+"""Seconds after which the driver looks again what the cluster offers."""
+_PATIENCE = 30.0
+"""Seconds that generators may take to load after the first has: those that find no place do not come."""
+_STILLBORN = 10
+"""Actors one after another that die before they are ready, upon which the run ends."""
 
 
 class Resources(NamedTuple):
@@ -52,9 +64,11 @@ class Resources(NamedTuple):
     gpus: int
 
     @classmethod
-    def of_cluster(cls) -> Resources:
+    def of_cluster(cls, most: int | None = None) -> Resources:
+        """What there is now. most: CPUs that count."""
         found = ray.cluster_resources()
-        return cls(max(int(found.get("CPU", 1)), 1), int(found.get("GPU", 0)))
+        cpus = max(int(found.get("CPU", 1)), 1)
+        return cls(min(cpus, most or cpus), int(found.get("GPU", 0)))
 
 
 class Counts(NamedTuple):
@@ -70,70 +84,110 @@ class Counts(NamedTuple):
 class RenderGraph:
     """Jobs in, rows out, in no order. Needs a `cluster`.
 
-    A task whose worker dies is tried again `RETRIES` times; then its jobs are given up.
+    A task whose worker dies, or that of a generator which it needs, is tried again `RETRIES` times; then its jobs are
+    given up.
     """
 
-    def __init__(self, config: RenderConfig, out: Path, resources: Resources) -> None:
-        """out: the folder of the results.
+    def __init__(self, config: RenderConfig, out: Path, most: int | None = None, run: str = "") -> None:
+        """out: the folder of the results. most: CPUs that are used; None for all, of nodes that join later too.
+        run: its id, for the workers' logs.
 
         Raises what loading the model raises: CheckpointError, FaceModelError, PipelineError.
         """
-        cpus, gpus = resources
-        actor = ray.remote(max_restarts=-1, max_task_retries=RETRIES)
-        if config.model.checkpoint is not None and gpus:  # they generate, and all CPUs are for the others
-            share, generators = 0.5, gpus
-            make = actor(_Generator).options(num_cpus=0, num_gpus=1)
+        self._most = most
+        self._resources, self._looked = Resources.of_cluster(most), time.monotonic()
+        self._generates_on_gpus = config.model.checkpoint is not None and self._resources.gpus > 0
+        if self._generates_on_gpus:  # and all CPUs are for the others
+            share, generator, device = 0.5, ray.remote(_Generator).options(num_cpus=0, num_gpus=1), "cuda"
         else:
-            share, generators = 0.25, cpus
-            make = actor(_Generator).options(num_cpus=0.5)
-        device = "cuda" if share == 0.5 else "cpu"
-        self._generators: list[Any] = [make.remote(config, device) for _ in range(generators)]
-        self._preparers = _Pool(lambda: actor(_Preparer).options(num_cpus=share).remote(config), cpus)
-        self._writers = _Pool(lambda: actor(_Writer).options(num_cpus=share).remote(config, out), cpus)
+            share, generator, device = 0.25, ray.remote(_Generator).options(num_cpus=0.5), "cpu"
+        self._generators = _Pool(lambda: generator.remote(config, device, run))
+        self._preparers = _Pool(lambda: ray.remote(_Preparer).options(num_cpus=share).remote(config, run))
+        self._writers = _Pool(lambda: ray.remote(_Writer).options(num_cpus=share).remote(config, out, run))
         self._inputs: dict[_Input, Any] = {}  # what is wrong with it, or where it is
         self._values: dict[Any, Any] = {}  # where an input will be, by where its fault will be
+        self._prepared = 0
+        self._wanted: deque[_Input] = deque()
         self._asked: set[_Input] = set()
+        self._upcoming: list[RenderJob] = []
+        self._deaths: Counter[RenderJob | _Input] = Counter()
         self._homes: dict[str, int] = {}
+        self._resize()
         self._load()
 
     def _load(self) -> None:
-        """Wait for the models."""
-        try:
-            ray.get([generator.ready.remote() for generator in self._generators])
-        except RayActorError as error:
-            raise getattr(error, "cause", None) or PipelineError(str(error)) from None
+        """Wait for the models: the first of them, and then a while for the others."""
+        timeout = None
+        while starting := list(self._generators.starting):
+            done, _ = ray.wait(starting, timeout=timeout)
+            if not done:
+                return
+            self._generators.started(done[0])
+            if not self._generators.idle:
+                self._resize()
+            else:
+                timeout = _PATIENCE
+
+    def _resize(self) -> None:
+        """Have as many actors as the cluster has room for."""
+        if time.monotonic() - self._looked > _GLANCE:
+            self._resources, self._looked = Resources.of_cluster(self._most), time.monotonic()
+        cpus, gpus = self._resources
+        self._generators.resize(max(gpus, 1) if self._generates_on_gpus else cpus)
+        self._preparers.resize(cpus)
+        self._writers.resize(cpus)
 
     def counts(self) -> Counts:
-        encoded = sum(ray.get([generator.encoded.remote() for generator in self._generators]))
-        return Counts(prepared=len(self._inputs), encoded=encoded)
+        encoded = 0
+        for generator in self._generators.idle:
+            try:
+                encoded += ray.get(generator.encoded.remote())
+            except RayActorError:  # and what it knew is gone with it
+                continue
+        return Counts(prepared=self._prepared, encoded=encoded)
 
     def __call__(self, jobs: Sequence[RenderJob]) -> Iterator[RenderRow]:
         """The row of each job, as soon as there is one. Jobs of one source had better follow one another."""
-        self._few_sources = len({job.source for job in jobs}) < _FEW * len(self._generators)
-        waiting = iter(jobs)
-        wanted: deque[_Input] = deque()
-        upcoming: list[RenderJob] = []
+        sources, waiting = len({job.source for job in jobs}), iter(jobs)
         while True:
-            for job in islice(waiting, _LOOK_AHEAD * self._writers.size - len(upcoming)):
-                upcoming.append(job)
-                wanted.extend(item for item in _inputs(job) if item not in self._asked)
-                self._asked.update(_inputs(job))
-            while wanted and self._preparers.idle:
-                self._prepare(wanted.popleft())
-            for job in list(upcoming):
+            self._few_sources = sources < _FEW * len(self._generators)
+            fresh = list(islice(waiting, max(_LOOK_AHEAD * len(self._writers) - len(self._upcoming), 0)))
+            for job in fresh:
+                self._upcoming.append(job)
+                self._want(job)
+            while self._wanted and self._preparers.idle:
+                self._prepare(self._wanted.popleft())
+            for job in list(self._upcoming):
                 prepared = [self._inputs.get(item) for item in _inputs(job)]
                 if lack := next((it for it in prepared if isinstance(it, Failed)), None):
                     yield RenderRow.without(job, lack.reason, lack.message)
-                elif None not in prepared and self._writers.idle:
+                elif None not in prepared and self._writers.idle and self._generators.idle:
                     self._write(job, *prepared)
                 else:
                     continue
-                upcoming.remove(job)
-            busy = [*self._preparers.busy, *self._writers.busy]
-            if busy:
-                yield from self._taken(ray.wait(busy, num_returns=1)[0][0])
-            elif not upcoming:
+                self._upcoming.remove(job)
+            if awaited := self._awaited():
+                for done in ray.wait(awaited, timeout=_GLANCE)[0]:
+                    if row := self._taken(done):
+                        yield row
+            elif not fresh:
                 return
+            self._resize()
+
+    def _pools(self) -> tuple[_Pool, _Pool, _Pool]:
+        return self._generators, self._preparers, self._writers
+
+    def _awaited(self) -> list[Any]:
+        """What is under way; nothing where there is nothing left to do."""
+        busy = [*self._preparers.busy, *self._writers.busy]
+        starting = [ref for pool in self._pools() for ref in pool.starting]
+        return [*busy, *starting] if busy or self._upcoming else []
+
+    def _want(self, job: RenderJob) -> None:
+        """Have its inputs prepared that nobody has asked for yet."""
+        missing = [item for item in _inputs(job) if item not in self._asked]
+        self._wanted.extend(missing)
+        self._asked.update(missing)
 
     def _prepare(self, item: _Input) -> None:
         def ask(preparer: Any) -> Any:
@@ -145,19 +199,50 @@ class RenderGraph:
 
     def _write(self, job: RenderJob, source: Any, driving: Any) -> None:
         place = job.output if self._few_sources else job.source
-        home = self._homes.setdefault(place, len(self._homes)) % len(self._generators)
-        generators = self._generators[home:] + self._generators[:home]
+        ready = self._generators.idle
+        home = self._homes.setdefault(place, len(self._homes)) % len(ready)
+        generators = ready[home:] + ready[:home]
         self._writers.send(job, lambda writer: writer.write.remote(job, source, driving, generators))
 
-    def _taken(self, done: Any) -> Iterator[RenderRow]:
+    def _taken(self, done: Any) -> RenderRow | None:
         """Note what a task came to; the row, if it was a job."""
+        for pool in self._pools():
+            if done in pool.starting:
+                pool.started(done)
+                return None
         if done in self._preparers.busy:
             item, lack = self._preparers.take(done)
             value = self._values.pop(done)
-            self._inputs[item] = lack or value
-        else:
-            job, row = self._writers.take(done)
-            yield RenderRow.without(job, row.reason, row.message) if isinstance(row, Failed) else row
+            if self._is_tried_again(item, lack):
+                self._wanted.append(item)
+            else:
+                self._prepared += 1
+                self._inputs[item] = lack or value
+            return None
+        job, row = self._writers.take(done)
+        if self._is_tried_again(job, row):
+            self._forget_lost_inputs(job)
+            self._want(job)
+            self._upcoming.append(job)
+            return None
+        return RenderRow.without(job, row.reason, row.message) if isinstance(row, Failed) else row
+
+    def _is_tried_again(self, item: RenderJob | _Input, result: Any) -> bool:
+        """Whether an item is, because somebody died, and not too often. Then others may have died with them."""
+        if not (isinstance(result, Failed) and result.reason == Reason.WORKER_DIED):
+            return False
+        self._deaths[item] += 1
+        self._looked = 0.0
+        self._generators.doubt()
+        return self._deaths[item] <= RETRIES
+
+    def _forget_lost_inputs(self, job: RenderJob) -> None:
+        """Have those prepared anew that lay on a node which is gone."""
+        for item in _inputs(job):
+            value = self._inputs.get(item)
+            if value is not None and not isinstance(value, Failed) and not _is_there(value):
+                del self._inputs[item]
+                self._asked.discard(item)
 
 
 class _Input(NamedTuple):
@@ -170,12 +255,48 @@ def _inputs(job: RenderJob) -> tuple[_Input, _Input]:
 
 
 class _Pool:
-    """Actors of one kind, each with one task at a time, so that a death is that task's alone."""
+    """Actors of one kind, each with one task at a time, so that a death is that task's alone.
 
-    def __init__(self, make: Callable[[], Any], size: int) -> None:
-        self.size = size
-        self.idle = [make() for _ in range(size)]
+    idle, busy: those that are ready. starting: those that have not said so yet.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._stillborn = 0
+        self.idle: list[Any] = []
         self.busy: dict[Any, tuple[Any, Any]] = {}
+        self.starting: dict[Any, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.idle) + len(self.busy) + len(self.starting)
+
+    def resize(self, size: int) -> None:
+        """Ask for what lacks of so many actors, and let those go that are too many and have nothing to do."""
+        while len(self) < size:
+            actor = self._make()
+            self.starting[actor.ready.remote()] = actor
+        while len(self) > size and self.starting:
+            self.starting.popitem()
+        while len(self) > size and self.idle:
+            self.idle.pop()
+
+    def doubt(self) -> None:
+        """Ask those that are idle whether they are still there."""
+        self.starting |= {actor.ready.remote(): actor for actor in self.idle}
+        self.idle.clear()
+
+    def started(self, done: Any) -> None:
+        """Count an actor in that is ready, or out if it died. Raises what its stage raised when it was built."""
+        actor = self.starting.pop(done)
+        try:
+            ray.get(done)
+        except RayActorError as error:
+            self._stillborn += 1
+            if error.actor_init_failed or self._stillborn == _STILLBORN:
+                raise getattr(error, "cause", None) or PipelineError(str(error)) from None
+        else:
+            self._stillborn = 0
+            self.idle.append(actor)
 
     def send(self, item: Any, ask: Callable[[Any], Any]) -> None:
         """Give an item to an idle actor. ask: calls the actor, and gives what its result will be found by."""
@@ -183,15 +304,32 @@ class _Pool:
         self.busy[ask(actor)] = item, actor
 
     def take(self, done: Any) -> tuple[Any, Any]:
-        """The item of a finished task, and its result; `Failed` where that is an error which no stage foresaw."""
+        """The item of a finished task, and its result; `Failed` where that is an error which no stage foresaw.
+
+        That is `WORKER_DIED` where the actor died, or one that it needed, or something was lost that it needed.
+        """
         item, actor = self.busy.pop(done)
-        self.idle.append(actor)
+        died = Failed(Reason.WORKER_DIED, f"{_name(item)}: its worker died {RETRIES + 1} times")
         try:
-            return item, ray.get(done)
+            result = ray.get(done)
+        except RayTaskError as error:  # which may be one of those below at the same time, and the actor lives
+            unexpected = Failed(Reason.UNEXPECTED, f"{_name(item)}: unexpected {_said(error)}")
+            result = died if isinstance(error.cause, RayActorError | ObjectLostError) else unexpected
         except RayActorError:
-            return item, Failed(Reason.WORKER_DIED, f"{_name(item)}: its worker died {RETRIES + 1} times")
-        except RayTaskError as error:
-            return item, Failed(Reason.UNEXPECTED, f"{_name(item)}: unexpected {_said(error)}")
+            return item, died
+        except ObjectLostError:
+            result = died
+        self.idle.append(actor)
+        return item, result
+
+
+def _is_there(value: Any) -> bool:
+    """Whether a value can still be had."""
+    try:
+        ray.get(value)
+    except ObjectLostError:
+        return False
+    return True
 
 
 def _name(item: RenderJob | _Input) -> str:
@@ -203,57 +341,78 @@ def _said(error: RayTaskError) -> str:
     return f"{type(error.cause).__name__}: {error.cause}"
 
 
-class _Preparer:
-    def __init__(self, config: RenderConfig) -> None:
+class _Worker:
+    """An actor with a stage."""
+
+    def __init__(self, run: str, stage: str) -> None:
         limit_threads(1)
+        self._log = WorkerLog.begin(run, stage)
+        self._metrics = StageMetrics(stage)
+
+    def ready(self) -> None:
+        """Returns when the stage is built."""
+
+    def _counted(self, name: str, work: Callable[[], Any]) -> Any:
+        """What the work on an input comes to."""
+        self._log.input = name
+        start = time.perf_counter()
+        result = work()
+        self._metrics.add(time.perf_counter() - start, [Counted.of(result)])
+        return result
+
+
+class _Preparer(_Worker):
+    def __init__(self, config: RenderConfig, run: str) -> None:
+        super().__init__(run, "prepare")
         self._stage = Prepare(config)
 
     def prepare(self, role: str, name: str) -> tuple[Failed | None, Portrait | Driving | None]:
         """What is wrong with an input, and the input."""
+        result = self._counted(name, lambda: self._prepared(role, name))
+        return (result, None) if isinstance(result, Failed) else (None, result)
+
+    def _prepared(self, role: str, name: str) -> Portrait | Driving | Failed:
         try:
-            return None, self._stage.source(name) if role == "source" else self._stage.driving(name)
+            return self._stage.source(name) if role == "source" else self._stage.driving(name)
         except InputError as error:
-            return Failed(error.reason, error.message), None
+            return Failed(error.reason, error.message)
 
 
-class _Generator:
-    def __init__(self, config: RenderConfig, device: str) -> None:
-        limit_threads(1)
+class _Generator(_Worker):
+    def __init__(self, config: RenderConfig, device: str, run: str) -> None:
+        super().__init__(run, "generate")
         self._stage = Generate(config, device)
 
-    def ready(self) -> None:
-        """Returns when the model is loaded."""
-
-    def pictures(self, view: View, take: list[Any], performance: Performance) -> NDArray[np.uint8]:
-        """take: a reference to it, in a list, so that it is fetched only where it is needed."""
-        return self._stage(view, lambda: ray.get(take[0]), performance)
+    def pictures(self, view: View, stage: list[Any], performance: Performance) -> NDArray[np.uint8]:
+        """stage: a reference to it, in a list, so that it is fetched only where it is needed."""
+        return self._counted(view.source, lambda: self._stage(view, lambda: ray.get(stage[0]), performance))
 
     def encoded(self) -> int:
         return self._stage.encoded
 
 
-class _Writer:
-    def __init__(self, config: RenderConfig, out: Path) -> None:
-        limit_threads(1)
+class _Writer(_Worker):
+    def __init__(self, config: RenderConfig, out: Path, run: str) -> None:
+        super().__init__(run, "write")
         self._stage = Write(config, out)
 
     def write(self, job: RenderJob, portrait: Portrait, driving: Driving, generators: list[Any]) -> RenderRow:
         """generators: the source's own first."""
 
-        def pictures(view: View, take: Take, performance: Performance) -> Iterator[NDArray[np.uint8]]:
-            return _pictures(generators, view, ray.put(take), performance)
+        def pictures(view: View, stage: Stage, performance: Performance) -> Iterator[NDArray[np.uint8]]:
+            return _pictures(generators, view, ray.put(stage), performance)
 
-        return self._stage(job, portrait, driving, pictures)
+        return self._counted(job.output, lambda: self._stage(job, portrait, driving, pictures))
 
 
-def _pictures(generators: list[Any], view: View, take: Any, performance: Performance) -> Iterator[NDArray[np.uint8]]:
+def _pictures(generators: list[Any], view: View, stage: Any, performance: Performance) -> Iterator[NDArray[np.uint8]]:
     """One by one; a few chunks of them are in memory or on their way."""
     chunks = [slice(start, start + CHUNK) for start in range(0, len(performance), CHUNK)]
     takers = generators if len(chunks) >= LONG else generators[:1]
     asked: deque[Any] = deque()
     for number, rows in enumerate(chunks):
         taker = takers[number % len(takers)]
-        asked.append(taker.pictures.remote(view, [take], performance.rows(rows)))
+        asked.append(taker.pictures.remote(view, [stage], performance.rows(rows)))
         if len(asked) > _AHEAD:
             yield from ray.get(asked.popleft())
     while asked:

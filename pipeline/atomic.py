@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, Reason
 from pipeline.storage import is_remote, locate, upload
 
 
@@ -59,3 +60,13 @@ def sweep(folder: Path) -> None:
         return
     for partial in folder.rglob(".*.partial*"):
         partial.unlink(missing_ok=True)
+
+
+def why_not_written(error: BaseException) -> Reason:
+    """Whether it was for want of space that something could not be written."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return Reason.DISK_FULL
+        cause = cause.__cause__ or cause.__context__
+    return Reason.UNWRITABLE

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.atomic import why_not_written
 from pipeline.clips import at_rate, timed_by_number
 from pipeline.crop import CropConfig, CropTrack
 from pipeline.decoder import Decoder
-from pipeline.errors import InputError
+from pipeline.errors import InputError, PipelineError
 from pipeline.fit import FitConfig, FitTrack
 from pipeline.jitter import jitter_px
 from pipeline.keys import track_prefix
@@ -124,6 +125,8 @@ class WriteClip:
             parts = [self._write(track) for track in tracks]
         except InputError as error:
             fault = error
+        except PipelineError as error:
+            fault = InputError(why_not_written(error), str(error))
         return WrittenClip(parts, read, fault, seconds=time.perf_counter() - start, tracking=tracked - start)
 
     def _read(self, clip: Clip, first: int = 0, /) -> Iterator[Frame]:

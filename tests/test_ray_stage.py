@@ -13,7 +13,10 @@ import ray
 
 from jobs.cluster import cluster
 from jobs.ray_stage import RETRIES, Failed, FailureLimit, RayStage, TooManyFailedError, run_stages
-from pipeline.errors import Reason
+from pipeline.errors import PipelineError, Reason
+
+STORE = 80_000_000
+"""Bytes of the object store, about the least that Ray takes."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,28 @@ class DieOnce(Die):
     deaths = 1
 
 
+class Fill:
+    """n -> so many bytes."""
+
+    def __init__(self, config: None) -> None:
+        pass
+
+    def __call__(self, number: int) -> bytes:
+        return bytes(number)
+
+
+class Weigh(Fill):
+    def __call__(self, value: bytes) -> int:  # type: ignore[override]
+        return len(value)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def one_core() -> Iterator[None]:
     paths = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))
     ray.init(
         num_cpus=1,
         address="local",
-        object_store_memory=200e6,
+        object_store_memory=STORE,
         include_dashboard=False,
         log_to_driver=False,
         runtime_env={"env_vars": {"PYTHONPATH": paths}},
@@ -130,12 +148,27 @@ def test_an_item_whose_worker_died_once_comes_out_once(tmp_path: Path) -> None:
     assert sorted(run_stages(items(3), stages, workers=1)) == items(3)
 
 
+def test_values_of_more_bytes_than_the_object_store_holds_go_through() -> None:
+    stages = [RayStage(stage=Fill, config=None, num_cpus=0.5), RayStage(stage=Weigh, config=None, num_cpus=0.5)]
+    size = 8_000_000
+    sizes = [(f"item {number}", size + number) for number in range(3 * STORE // size)]
+    assert sorted(run_stages(sizes, stages)) == sorted(sizes)
+
+
 def test_more_failures_than_accepted_stop_the_run(tmp_path: Path) -> None:
     stages = [RayStage(stage=Raise, config=Trouble(0, tmp_path), num_cpus=0.5)]
     same = [(str(number), 0) for number in range(5)]
     assert len(list(run_stages(same, stages, workers=1, limit=FailureLimit(most=5)))) == 5
     with pytest.raises(TooManyFailedError, match=r"stopped after 2 failed inputs \(--max-failed 1\)"):
         list(run_stages(same, stages, workers=1, limit=FailureLimit(most=1)))
+
+
+def test_an_address_of_rays_client_is_refused_with_the_one_to_use() -> None:
+    with (
+        pytest.raises(PipelineError, match=r"ray://head:10001: .* say --address auto, or HOST:6379"),
+        cluster("ray://head:10001"),
+    ):
+        pass
 
 
 def test_a_cluster_within_another_leaves_it_alone() -> None:

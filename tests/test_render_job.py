@@ -177,6 +177,16 @@ def test_what_cannot_be_written_is_that_jobs_reason_alone(dataset: Path, tmp_pat
     assert other.reason == Reason.UNWRITABLE
 
 
+def test_every_job_of_a_source_that_cannot_be_used_has_its_row(dataset: Path, tmp_path: Path) -> None:
+    many = [job(dataset, "nobody", "bob", f"{number}.mp4") for number in range(30)]
+    run(
+        RenderRunConfig(
+            out=tmp_path / "out", plan=RenderPlan([*many, job(dataset, "ann", "bob", "a.mp4")], []), render=SMALL
+        )
+    )
+    assert [row.reason for row in read_render_ledger(tmp_path / "out")] == [*[Reason.UNUSABLE] * 30, None]
+
+
 def test_a_run_without_a_result_says_why(dataset: Path, tmp_path: Path) -> None:
     plan = RenderPlan([job(dataset, "nobody", "bob", "a.mp4")], [])
     with pytest.raises(PipelineError, match="no track nobody/video/clip in it"):

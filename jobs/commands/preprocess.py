@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from jobs.options import ANY_PATH, EXISTING, debug_option, fit_options, size_option, tracker_option
+from jobs.options import ANY_PATH, EXISTING, debug_option, fit_options, log_option, size_option, tracker_option
 
 if TYPE_CHECKING:
     from pipeline.fit import FitConfig
@@ -92,11 +92,18 @@ class _Arrays(click.ParamType):
     help="Beside pictures: codes alone save bytes, but training and export need vertices; reenact needs codes.",
 )
 @click.option("--shard-size", type=_Bytes(), default="1G", show_default=True, help="Bytes from which a shard is full.")
-@click.option("--workers", type=click.IntRange(min=1), help="Of each stage; any number gives the same shards.  [cores]")
-@click.option("--address", help="A Ray cluster that runs, such as auto or HOST:6379.  [default: this machine]")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="At once, of the whole cluster; any number gives the same shards.  [one a core, of nodes that join later too]",
+)
+@click.option(
+    "--address", help="A Ray cluster that runs: auto, or HOST:PORT from one of its nodes.  [default: this machine]"
+)
 @click.option("--decode-timeout", type=float, default=60, show_default=True, help="Seconds until a decoder hangs.")
 @click.option("--max-failed", type=click.IntRange(min=0), help="Stop after more failed inputs than this.")
 @click.option("--retry", type=click.Choice(["failed"]), help="Do again what failed in a former run.")
+@log_option
 @click.option("--dry-run", is_flag=True, help="Write nothing; say how much there is to do, by a short measurement.")
 @debug_option
 def preprocess(
@@ -119,6 +126,7 @@ def preprocess(
     decode_timeout: float,
     max_failed: int | None,
     retry: Literal["failed"] | None,
+    log: Path | None,
     dry_run: bool,
 ) -> None:
     """Fit a head to the faces in INPUT and write OUT.
@@ -148,6 +156,7 @@ def preprocess(
             address=address,
             max_failed=max_failed,
             retry=retry,
+            log=log,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
