@@ -21,6 +21,7 @@ where the mode is not graphed, by phase, being waited for between phases.
 from __future__ import annotations
 
 import argparse
+import gc
 import statistics
 import sys
 import time
@@ -169,6 +170,8 @@ def wait(device: str) -> None:
 
 def measure(mode: Mode, pairs: Pairs, vgg: PerceptualNetwork | None, options: argparse.Namespace) -> Row:
     torch._dynamo.reset()
+    gc.collect()  # the mode before, with its graph
+    torch.cuda.empty_cache()
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = mode.tf32
     torch.backends.cudnn.benchmark = mode.tuned
     training = Training.start(make_generator(options), recipe_discriminator().to(options.device), decay=mode.decay)

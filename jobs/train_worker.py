@@ -59,6 +59,8 @@ def train(task: TrainTask, device: torch.device) -> int:
     Raises FloatingPointError for a loss that is not finite, PipelineError or CheckpointError for what cannot be read.
     """
     recipe, folder = task.recipe, RunFolder(task.run)
+    if recipe.step.graphed and device.type != "cuda":
+        raise MisuseError(f"CUDA graphs need an NVIDIA GPU, not {device}; --set step.graphed=false does without them")
     face_model = load_face_model(task.face_model) if task.face_model else load_generic_head()
     dataset = open_dataset(task.dataset, FaceModelStamp.of(face_model))
     pin = replace(recipe.pairs, pin_memory=device.type == "cuda")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import ray
+import torch
 from synthetic_dataset import write_dataset
 
 from fit_deca.head import load_generic_head
@@ -164,6 +165,12 @@ def test_a_generator_of_other_settings_does_not_resume(dataset: Path, alone: Pat
 def test_workers_that_cannot_share_a_batch_are_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="3 workers with accumulation 1 cannot share a batch of 4"):
         train(dataset, tmp_path, local=False, workers=3)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="of machines without a GPU")
+def test_graphs_are_refused_where_there_is_no_gpu(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(MisuseError, match="CUDA graphs need an NVIDIA GPU, not cpu"):
+        train(dataset, tmp_path, change(RECIPE, {"step": {"graphed": True}}))
 
 
 @pytest.fixture(scope="module")
