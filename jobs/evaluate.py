@@ -144,9 +144,9 @@ def _judged(
     rows: Mapping[str, ManifestRow],
 ) -> Iterator[tuple[ContestantConfig, Outcome]]:
     """Outcomes, one contestant after the other, else in no order."""
-    with cluster(config.address, config.cpus) as cpus:
+    with cluster(config.address, config.cpus):
         for contestant, jobs in waiting:
-            for outcome in _judged_of(config, contestant, jobs, rows, cpus) if jobs else ():
+            for outcome in _judged_of(config, contestant, jobs, rows) if jobs else ():
                 yield contestant, outcome
 
 
@@ -155,7 +155,6 @@ def _judged_of(
     contestant: ContestantConfig,
     jobs: list[EvaluationJob],
     rows: Mapping[str, ManifestRow],
-    cpus: int,
 ) -> Iterator[Outcome]:
     """A driver is prepared once for all its jobs; a fault nobody foresaw is that of them all."""
     stage = EvaluationConfig(
@@ -172,7 +171,7 @@ def _judged_of(
     items = ((driver, _assignment(some, rows)) for driver, some in by_driver.items())
     gpus = 1.0 if contestant.kind == "gdpw" else 0.0
     stages = [RayStage(stage=Evaluate, config=stage, num_cpus=1.0, num_gpus=gpus)]
-    for driver, outcome in run_stages(items, stages, workers=min(cpus, len(by_driver))):
+    for driver, outcome in run_stages(items, stages, workers=config.cpus):
         if isinstance(outcome, Failed):
             yield from (Outcome.of(job, fault=outcome.message) for job in by_driver[driver])
         else:

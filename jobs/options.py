@@ -55,6 +55,14 @@ def _remember(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, callback=_remember, help="Show the traceback of a fault."
 )
+address_option = click.option(
+    "--address", help="A Ray cluster that runs: auto, or HOST:PORT from one of its nodes.  [default: this machine]"
+)
+cpus_option = click.option(
+    "--cpus",
+    type=click.IntRange(min=1),
+    help="CPUs to use, of the whole cluster.  [default: all, of nodes that join later too]",
+)
 face_model_option = click.option(
     "--face-model",
     type=LOCAL_FILE,

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from jobs.options import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, debug_option, fit_options
+from jobs.options import (
+    ANY_PATH,
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    address_option,
+    cpus_option,
+    debug_option,
+    fit_options,
+)
 
 
 @click.command()
@@ -44,8 +52,8 @@ from jobs.options import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, debug_option,
     help="What draws the mesh for a checkpoint; nvdiffrast needs an NVIDIA GPU and is for non-commercial use.",
 )
 @click.option("--retry", type=click.Choice(["failed"]), help="Try jobs again that failed before.")
-@click.option("--address", help="A Ray cluster that runs (auto, HOST:6379).  [default: this machine alone]")
-@click.option("--cpus", type=click.IntRange(min=1), help="CPUs of this machine to use.  [default: all]")
+@address_option
+@cpus_option
 @fit_options(smooth=False)
 @debug_option
 def evaluate(models: tuple[str, ...], dataset: Path, out: Path, **options: Any) -> None:

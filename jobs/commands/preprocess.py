@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from jobs.options import ANY_PATH, EXISTING, debug_option, fit_options, log_option, size_option, tracker_option
+from jobs.options import (
+    ANY_PATH,
+    EXISTING,
+    address_option,
+    debug_option,
+    fit_options,
+    log_option,
+    size_option,
+    tracker_option,
+)
 
 if TYPE_CHECKING:
     from pipeline.fit import FitConfig
@@ -97,9 +106,7 @@ class _Arrays(click.ParamType):
     type=click.IntRange(min=1),
     help="At once, of the whole cluster; any number gives the same shards.  [one a core, of nodes that join later too]",
 )
-@click.option(
-    "--address", help="A Ray cluster that runs: auto, or HOST:PORT from one of its nodes.  [default: this machine]"
-)
+@address_option
 @click.option("--decode-timeout", type=float, default=60, show_default=True, help="Seconds until a decoder hangs.")
 @click.option("--max-failed", type=click.IntRange(min=0), help="Stop after more failed inputs than this.")
 @click.option("--retry", type=click.Choice(["failed"]), help="Do again what failed in a former run.")

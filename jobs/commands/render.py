@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jobs.animation_options import animation_options, animation_settings
-from jobs.options import ANY_PATH, EXISTING, EXISTING_FILE, EXISTING_FOLDER, debug_option, log_option
+from jobs.options import (
+    ANY_PATH,
+    EXISTING,
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    address_option,
+    cpus_option,
+    debug_option,
+    log_option,
+)
 
 if TYPE_CHECKING:
     from pipeline.render_plan import RenderPlan
@@ -28,14 +37,8 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Delete former results in OUT and begin anew.")
 @click.option("--dry-run", is_flag=True, help="Say how much work it is, and write nothing.")
 @click.option("--max-failed", type=click.IntRange(min=0), help="Stop when more jobs than that failed.")
-@click.option(
-    "--address", help="A Ray cluster that runs: auto, or HOST:PORT from one of its nodes.  [default: this machine]"
-)
-@click.option(
-    "--cpus",
-    type=click.IntRange(min=1),
-    help="CPUs to use, of the whole cluster.  [default: all, of nodes that join later too]",
-)
+@address_option
+@cpus_option
 @log_option
 @animation_options
 @debug_option

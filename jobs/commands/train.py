@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from jobs.options import ANY_PATH, EXISTING_FOLDER, LOCAL_FILE, debug_option, face_model_option
+from jobs.options import ANY_PATH, EXISTING_FOLDER, LOCAL_FILE, address_option, debug_option, face_model_option
 
 
 @click.command()
@@ -29,7 +29,13 @@ from jobs.options import ANY_PATH, EXISTING_FOLDER, LOCAL_FILE, debug_option, fa
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of the whole run.")
 @click.option("--batch-size", type=click.IntRange(1), help="Pairs a step, of all workers together.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, one a GPU.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes, of the whole cluster, one a GPU.",
+)
 @click.option(
     "--perceptual",
     type=click.Choice(["vgg19", "vgg16-st", "none"]),
@@ -41,7 +47,7 @@ from jobs.options import ANY_PATH, EXISTING_FOLDER, LOCAL_FILE, debug_option, fa
 @click.option("--set", "assignments", multiple=True, metavar="A.B=C", help="One setting; may be given several times.")
 @click.option("--tensorboard/--no-tensorboard", default=True, show_default=True, help="Write for TensorBoard.")
 @click.option("--local", is_flag=True, help="Train in this process, without Ray; also under torchrun.")
-@click.option("--address", help="A Ray that runs already.  [default: one of its own]")
+@address_option
 @face_model_option
 @debug_option
 @click.pass_context
