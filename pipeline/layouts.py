@@ -5,7 +5,7 @@
 | `voxceleb` | `<person>/<video>/<utterance>.mp4`, VoxCeleb1 and 2; annotations end in `.txt` |
 | `video-preprocessing` | `<person>#<video>#<start>#<end>.mp4`, a file or a folder of frames |
 | `gdpw` | `<person>/<video>/<clip>`, a training folder of the original |
-| `plain` | anything; identity and video are its own stem |
+| `plain` | anything; identity and video are its own stem, or its path where other folders have that stem too |
 
 `auto` takes the first layout whose strict form fits, else `plain`. Strict: a person of VoxCeleb is `id` and five
 digits, a video has the 11 characters of an upload's name, an utterance five digits, a frame number at least six; a
@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -85,9 +86,26 @@ def utterance_place(place: str) -> str:
     return re.sub(r"(?<![^/])(?:mp4|txt)/(?=[^/]+/[^/]+/[^/]+\Z)", "", os.path.splitext(place)[0])
 
 
-def plain_names(path: str | Path, place: str, kind: Kind) -> Names:
-    """Names where no layout is known. place: path below the input, or the file's name if it is the input itself."""
+def shared_stems(places: Iterable[tuple[str, Kind]]) -> set[str]:
+    """The stems that lie in several folders: `ann/01.mp4` and `bob/01.mp4` show two people, for all that is known."""
+    folders: dict[str, str] = {}
+    shared = set()
+    for place, kind in places:
+        stem, folder = stem_of(place, kind), place.rpartition("/")[0]
+        if folders.setdefault(stem, folder) != folder:
+            shared.add(stem)
+    return shared
+
+
+def plain_names(path: str | Path, place: str, kind: Kind, shared: Collection[str] = ()) -> Names:
+    """Names where no layout is known.
+
+    place: path below the input, or the file's name if it is the input itself. shared: stems that say not enough.
+    """
     stem = stem_of(path, kind)
+    folder = place.rpartition("/")[0]
+    if stem in shared and folder:
+        stem = f"{folder}/{stem}"
     split = next((SPLITS[folder] for folder in reversed(place.split("/")[:-1]) if folder in SPLITS), None)
     return Names(stem, stem, place, split)
 

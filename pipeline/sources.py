@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.annotations import Annotations, is_annotation, read_annotations, read_texts
 from pipeline.errors import Fault, PipelineError, Reason
 from pipeline.input_list import LIST_SUFFIXES, read_list
-from pipeline.layouts import Layout, Names, check_layout, known_names, plain_names, utterance_place
+from pipeline.layouts import Layout, Names, check_layout, known_names, plain_names, shared_stems, utterance_place
 from pipeline.media import Found, find_media, kind_of, suffix_of
 from pipeline.people import is_table_of_people, read_people
 from pipeline.records import Clip, Kind
@@ -97,17 +97,25 @@ def _tree(root: Path, layout: Layout) -> Scan:
 
 def _named(root: Path, media: Iterable[tuple[str, Kind]], layout: Layout) -> tuple[list[tuple[str, Clip]], list[Fault]]:
     """The inputs of a tree with their path in it, and a fault for each that the layout has no place for."""
-    clips, faults = [], []
+    clips: list[tuple[str, Clip]] = []
+    plain: list[tuple[str, Kind]] = []
     for place, kind in media:
-        path = root / place
-        names = known_names(path, kind, layout)
-        if names is None and layout not in ("auto", "plain"):
-            problem = f"lies where the layout {layout} has no clip; try auto or plain"
-            faults.append(Fault(path=str(path), line=None, reason=Reason.BAD_ANNOTATION, problem=problem))
-            continue
-        place = place or root.absolute().name
-        clips.append((place, _clip(path, kind, names or plain_names(path, place, kind))))
-    return clips, faults
+        names = known_names(root / place, kind, layout)
+        if names is None:
+            plain.append((place, kind))
+        else:
+            clips.append((place or root.absolute().name, _clip(root / place, kind, names)))
+    if layout not in ("auto", "plain"):
+        problem = f"lies where the layout {layout} has no clip; try auto or plain"
+        return clips, [
+            Fault(path=str(root / place), line=None, reason=Reason.BAD_ANNOTATION, problem=problem)
+            for place, _ in plain
+        ]
+    shared = shared_stems(plain)
+    for place, kind in plain:
+        path, place = root / place, place or root.absolute().name
+        clips.append((place, _clip(path, kind, plain_names(path, place, kind, shared))))
+    return clips, []
 
 
 def _texts_of_uploads(root: Path, found: Iterable[Found], layout: Layout) -> list[Path]:

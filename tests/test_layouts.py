@@ -193,6 +193,23 @@ def test_plain_folders_say_the_split_below_the_input_alone(grow: Path) -> None:
     assert {clip.identity: clip.split for clip in scan("test/mine")} == {"a": "train", "b": "test", "c": None}
 
 
+def test_one_stem_in_two_folders_is_two_people(grow: Path) -> None:
+    touch("ann/01.mp4", "ann/02.mp4", "bob/01.mp4", "01.mp4", "cid/03.mp4", "cid/03.mov")
+    assert [names(clip)[:3] for clip in scan(".")] == [
+        ("01", "01", "01.mp4"),
+        ("ann/01", "ann/01", "ann/01.mp4"),
+        ("02", "02", "ann/02.mp4"),
+        ("bob/01", "bob/01", "bob/01.mp4"),
+        ("03", "03", "cid/03.mov"),
+        ("03", "03", "cid/03.mp4"),
+    ]
+
+
+def test_folders_of_frames_are_people_by_their_path(grow: Path) -> None:
+    touch("ann/01.mp4/0.png", "bob/01.mp4/0.png")
+    assert [clip.identity for clip in scan(".")] == ["ann/01", "bob/01"]
+
+
 def test_the_layout_plain_knows_no_layout(grow: Path) -> None:
     touch(VOX2)
     assert [names(clip) for clip in scan("vox2", layout="plain")] == [
