@@ -7,6 +7,7 @@ leave on one node that nothing happens to.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,17 +15,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from ray.cluster_utils import Cluster
 from synthetic_dataset import MadeTrack, write_dataset
+from test_ray_stage import Die, Trouble
 
+from jobs.cluster import cluster
+from jobs.ray_stage import RETRIES, Failed, RayStage, run_stages
 from jobs.run_folder import RunFolder
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, Reason
 from pipeline.ledger import Status, read_ledger, read_manifest
 from pipeline.progress import read_progress
 from pipeline.render_ledger import read_render_ledger
 
+ROOT = Path(__file__).parents[1]
 PATIENCE = 600.0
 STORE = 80_000_000
 CLIPS = 8
@@ -40,6 +46,7 @@ class Nodes:
 
     def __init__(self) -> None:
         settings = {"health_check_period_ms": 1000, "health_check_initial_delay_ms": 1000}
+        settings |= {"metrics_report_interval_ms": 500}
         head = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, "_system_config": settings}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address = self._cluster.address
@@ -65,19 +72,30 @@ class Nodes:
                 return True
         return False
 
+    def metrics(self) -> str:
+        """What Prometheus would read."""
+        said = ""
+        for node in (self._cluster.head_node, *self._cluster.worker_nodes):
+            with urlopen(f"http://{node.node_ip_address}:{node.metrics_export_port}/metrics", timeout=60) as answer:
+                said += answer.read().decode()
+        return said
+
     def close(self) -> None:
         self._cluster.shutdown()
 
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
-    nodes = Nodes()
-    yield nodes
-    nodes.close()
+    """Their workers find the stages of the tests too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (Path(__file__).parent, ROOT))))
+        nodes = Nodes()
+        yield nodes
+        nodes.close()
 
 
 def start(*arguments: str | Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "jobs.cli", *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -148,6 +166,8 @@ def test_preprocess_loses_a_node_and_its_shards_are_those_of_one_node(
     assert read_manifest(tmp_path / "many") == read_manifest(tmp_path / "one")
     assert [row.status for row in read_ledger(tmp_path / "many")].count(Status.DONE) == CLIPS
     assert not list((tmp_path / "many").rglob("*.partial*"))
+    assert re.search(r'gdpw_items_total\{.*stage="WriteClip"', nodes.metrics())
+    assert re.search(r'gdpw_failures_total\{.*reason="unreadable"', nodes.metrics())
 
 
 def test_render_loses_a_node_and_every_video_is_that_of_one_node(nodes: Nodes, dataset: Path, tmp_path: Path) -> None:
@@ -189,3 +209,12 @@ def test_a_driver_that_is_told_to_end_leaves_cleanly_and_the_next_one_goes_on(
     assert 2 <= before < CLIPS + 1
     finish(start(*command))
     assert len(read_ledger(tmp_path / "out")) == CLIPS + 1
+
+
+def test_a_stage_that_segfaults_on_one_input_loses_that_one_alone(nodes: Nodes, tmp_path: Path) -> None:
+    stages = [RayStage(stage=Die, config=Trouble(3, tmp_path), num_cpus=1.0)]
+    items = [(f"item {number}", number) for number in range(9)]
+    with cluster(nodes.address):
+        results = dict(run_stages(items, stages))
+    assert results.pop("item 3") == Failed(Reason.WORKER_DIED, f"item 3: its worker died {RETRIES + 1} times")
+    assert results == {key: number for key, number in items if number != 3}
