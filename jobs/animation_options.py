@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from jobs.options import LOCAL_FILE, fit_options, size_option
+from jobs.options import EXISTING_FILE, fit_options, size_option
 
 KEPT = click.Choice(["shape", "expression", "pose", "eyes", "camera"])
 
@@ -70,7 +70,7 @@ _OPTIONS = (
         type=click.Choice(["mesh-warp", "gdpw"]),
         help="The model without weights, or GDPW.  [default: gdpw with --checkpoint, else mesh-warp]",
     ),
-    click.option("--checkpoint", type=LOCAL_FILE, help="GDPW's weights, a released PWM_*.pth or ours."),
+    click.option("--checkpoint", type=EXISTING_FILE, help="GDPW's weights, a released PWM_*.pth or ours."),
     click.option(
         "--rasterizer",
         type=click.Choice(["torch", "nvdiffrast"]),

@@ -38,7 +38,11 @@ EXISTING_FOLDER = _PathOrUrl(exists=True, file_okay=False, path_type=Path)
 EXISTING = _PathOrUrl(exists=True, path_type=Path)
 ANY_PATH = _PathOrUrl(path_type=Path)
 LOCAL_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-"""For what libraries open by its name on whatever machine needs it: models, settings."""
+"""For what is read on this machine alone, such as settings."""
+
+
+_FITTER = "gdpw-pipe.fitter"
+"""Where a command's context keeps what `say_fitter` is to say."""
 
 
 class Debug:
@@ -89,8 +93,15 @@ size_option = click.option(
 )
 
 
+def say_fitter() -> None:
+    """Tell on stderr, once, what a command's fit settled on: work starts, what it was given can be used."""
+    context = click.get_current_context(silent=True)
+    if context and (text := context.meta.pop(_FITTER, None)):
+        click.echo(text, err=True)
+
+
 def fit_options(*, smooth: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The options of the fit; the command gets them as `fit`, a settled FitConfig, and stderr says what it settled on.
+    """The options of the fit; the command gets them as `fit`, a settled FitConfig. Its job calls `say_fitter`.
 
     smooth: whether the command has --smooth; without, the fitter's own way is taken.
     """
@@ -125,7 +136,7 @@ def fit_options(*, smooth: bool = True) -> Callable[[Callable[..., None]], Calla
                 settled, text = config.settled(), config.described()
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
-            click.echo(text, err=True)
+            click.get_current_context().meta[_FITTER] = text
             command(fit=settled, **others)
 
         for option in reversed(options):

@@ -26,6 +26,7 @@ from jobs.run_folder import RunFolder, write_checkpoint
 from pipeline.augment import Augment
 from pipeline.dataset import open_dataset
 from pipeline.loader import PairLoader
+from pipeline.node_cache import local_copy
 from pipeline.pairs import PairBatch
 from pipeline.perceptual_files import load_perceptual
 from pipeline.pictures import write_picture
@@ -103,7 +104,7 @@ def _training(task: TrainTask, folder: RunFolder, face_model: FaceModel, device:
     config = replace(recipe.generator, vertices=vertices)
     stored = folder.newest()
     if stored is None and task.init is not None:
-        given = load_checkpoint(task.init, config)
+        given = load_checkpoint(local_copy(task.init), config)
         stored = replace(given, step=0, training=None, discriminator_config=recipe.discriminator)
     if stored is None:
         torch.manual_seed(recipe.pairs.seed)

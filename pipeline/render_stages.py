@@ -222,4 +222,4 @@ def _plain(value: Any) -> Any:
         return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
     if isinstance(value, frozenset | tuple):
         return [_plain(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
-    return str(value) if isinstance(value, Path) else value
+    return value if isinstance(value, str | int | float | None) else str(value)

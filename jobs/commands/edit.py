@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from jobs.options import ANY_PATH, LOCAL_FILE, debug_option, fit_options, size_option
+from jobs.options import ANY_PATH, EXISTING_FILE, LOCAL_FILE, debug_option, fit_options, size_option
 
 
 @click.command()
@@ -40,7 +40,7 @@ from jobs.options import ANY_PATH, LOCAL_FILE, debug_option, fit_options, size_o
     type=click.Choice(["mesh-warp", "gdpw"]),
     help="The model without weights, or GDPW.  [default: gdpw with --checkpoint, else mesh-warp]",
 )
-@click.option("--checkpoint", type=LOCAL_FILE, help="GDPW's weights, a released PWM_*.pth or ours.")
+@click.option("--checkpoint", type=EXISTING_FILE, help="GDPW's weights, a released PWM_*.pth or ours.")
 @click.option(
     "--rasterizer",
     type=click.Choice(["torch", "nvdiffrast"]),

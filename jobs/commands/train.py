@@ -7,7 +7,15 @@ from typing import Literal
 
 import click
 
-from jobs.options import ANY_PATH, EXISTING_FOLDER, LOCAL_FILE, address_option, debug_option, face_model_option
+from jobs.options import (
+    ANY_PATH,
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    LOCAL_FILE,
+    address_option,
+    debug_option,
+    face_model_option,
+)
 
 
 @click.command()
@@ -42,7 +50,7 @@ from jobs.options import ANY_PATH, EXISTING_FOLDER, LOCAL_FILE, address_option, 
     help="What measures perceptual terms: the paper's network, one that comes in a wheel, or nothing.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN and its settings.")
-@click.option("--init", type=LOCAL_FILE, help="Begin with these weights, a released PWM_*.pth or ours.")
+@click.option("--init", type=EXISTING_FILE, help="Begin with these weights, a released PWM_*.pth or ours.")
 @click.option("--config", "config_file", type=LOCAL_FILE, help="Settings in YAML, as RUN/config.yaml has them.")
 @click.option("--set", "assignments", multiple=True, metavar="A.B=C", help="One setting; may be given several times.")
 @click.option("--tensorboard/--no-tensorboard", default=True, show_default=True, help="Write for TensorBoard.")
