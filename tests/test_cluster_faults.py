@@ -6,6 +6,7 @@ leave on one node that nothing happens to.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,11 +14,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+import ray
 from ray.cluster_utils import Cluster
 from synthetic_dataset import MadeTrack, write_dataset
 from test_ray_stage import Die, Trouble
@@ -152,13 +155,19 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("made") / "dataset", people, size=32)
 
 
-def test_preprocess_loses_a_node_and_its_shards_are_those_of_one_node(
+def test_preprocess_is_stopped_goes_on_and_loses_a_node_and_its_shards_are_those_of_one_node(
     nodes: Nodes, clips: Path, tmp_path: Path
 ) -> None:
-    small = ["--shard-size", "1M"]
+    small, log = ["--shard-size", "1M"], tmp_path / "log.jsonl"
     finish(start("preprocess", clips, tmp_path / "one", *small, "--workers", "1"))
-    process = start("preprocess", clips, tmp_path / "many", *small, "--address", nodes.address)
-    disturb(nodes, process, "MapWorker", lambda: results_in(tmp_path / "many"))
+
+    command = ("preprocess", clips, tmp_path / "many", *small, "--address", nodes.address, "--log", log)
+    process = start(*command)
+    wait_for(process, lambda: results_in(tmp_path / "many") >= 1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) != 0
+    before = results_in(tmp_path / "many")
+    disturb(nodes, start(*command), "MapWorker", lambda: results_in(tmp_path / "many") - before)
 
     one, many = ({path.name: path.read_bytes() for path in (tmp_path / name).glob("*.tar")} for name in ("one", "many"))
     assert len(many) >= 2
@@ -166,8 +175,9 @@ def test_preprocess_loses_a_node_and_its_shards_are_those_of_one_node(
     assert read_manifest(tmp_path / "many") == read_manifest(tmp_path / "one")
     assert [row.status for row in read_ledger(tmp_path / "many")].count(Status.DONE) == CLIPS
     assert not list((tmp_path / "many").rglob("*.partial*"))
+    events = Counter(json.loads(line)["event"] for line in log.read_text().splitlines())
+    assert events == {"begin": 2, "broken off": 1, "end": 1, "done": CLIPS, "failed": 1}
     assert re.search(r'gdpw_items_total\{.*stage="WriteClip"', nodes.metrics())
-    assert re.search(r'gdpw_failures_total\{.*reason="unreadable"', nodes.metrics())
 
 
 def test_render_loses_a_node_and_every_video_is_that_of_one_node(nodes: Nodes, dataset: Path, tmp_path: Path) -> None:
@@ -197,20 +207,6 @@ def _terms(run: Path) -> list[dict[str, float]]:
     return [{n: v for n, v in row.items() if n not in others} for row in RunFolder(run).read_metrics()]
 
 
-def test_a_driver_that_is_told_to_end_leaves_cleanly_and_the_next_one_goes_on(
-    nodes: Nodes, clips: Path, tmp_path: Path
-) -> None:
-    command = ("preprocess", clips, tmp_path / "out", "--address", nodes.address)
-    process = start(*command)
-    wait_for(process, lambda: results_in(tmp_path / "out") >= 2)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE) != 0
-    before = results_in(tmp_path / "out")
-    assert 2 <= before < CLIPS + 1
-    finish(start(*command))
-    assert len(read_ledger(tmp_path / "out")) == CLIPS + 1
-
-
 def test_a_stage_that_segfaults_on_one_input_loses_that_one_alone(nodes: Nodes, tmp_path: Path) -> None:
     stages = [RayStage(stage=Die, config=Trouble(3, tmp_path), num_cpus=1.0)]
     items = [(f"item {number}", number) for number in range(9)]
@@ -218,3 +214,24 @@ def test_a_stage_that_segfaults_on_one_input_loses_that_one_alone(nodes: Nodes, 
         results = dict(run_stages(items, stages))
     assert results.pop("item 3") == Failed(Reason.WORKER_DIED, f"item 3: its worker died {RETRIES + 1} times")
     assert results == {key: number for key, number in items if number != 3}
+
+
+class Where:
+    """Anything -> the node on which it is worked on, after a while."""
+
+    def __init__(self, config: None) -> None:
+        pass
+
+    def __call__(self, _: int) -> str:
+        time.sleep(0.3)
+        return ray.get_runtime_context().get_node_id()
+
+
+def test_a_node_that_joins_gets_work_of_a_run_that_goes_on(nodes: Nodes) -> None:
+    with cluster(nodes.address):
+        first = {node["NodeID"] for node in ray.nodes()}
+        results = run_stages([(str(n), n) for n in range(1000)], [RayStage(stage=Where, config=None, num_cpus=1.0)])
+        assert next(results)[1] in first
+        nodes.join()
+        assert any(node not in first for _, node in results)
+        del results  # ends the run while there is still a Ray
