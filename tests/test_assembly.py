@@ -31,8 +31,8 @@ PLAN = Plan.of(Scan([clip(name) for name in TRACKS]))
 KEYS = dict(zip(TRACKS, PLAN.clips, strict=True))
 
 
-def begin(out: Path, plan: Plan = PLAN, shard_bytes: int = 60_000) -> Assembly:
-    pieces = Pieces(out)
+def begin(out: Path, plan: Plan = PLAN, shard_bytes: int = 60_000, packed: int = 10_000) -> Assembly:
+    pieces = Pieces(out, packed)
     pieces.begin({})
     return Assembly(pieces, plan, shard_bytes)
 
@@ -93,14 +93,15 @@ def test_samples_lie_in_planned_order_where_the_manifest_says(straight: Path) ->
 def test_any_order_and_any_interruption_give_the_same_shards(straight: Path, tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     names = rng.sample(list(TRACKS), k=len(TRACKS))
-    assembly = begin(tmp_path)
+    packed = rng.choice((1, 3, 10_000))
+    assembly = begin(tmp_path, packed=packed)
     for name in names:
         if rng.random() < 0.3:
             work(tmp_path, name)  # its parts are written, and then the run is killed
-            assembly = begin(tmp_path)
+            assembly = begin(tmp_path, packed=packed)
         assembly.add(*work(tmp_path, name))
         if rng.random() < 0.5:
-            assembly = begin(tmp_path)
+            assembly = begin(tmp_path, packed=packed)
     begin(tmp_path).finish()
     assert shards(tmp_path) == shards(straight)
     assert list(begin(tmp_path).manifest()) == list(begin(straight).manifest())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -33,12 +34,12 @@ def files(pieces: Pieces) -> list[str]:
     return sorted(path.name for path in pieces.folder.glob("??/*.json"))
 
 
-def test_twenty_thousand_results_come_back_once_and_the_latest_counts(tmp_path: Path) -> None:
+def test_every_key_comes_back_once_with_its_latest_result(tmp_path: Path) -> None:
     packs = Packs(tmp_path)
-    for first in range(0, ROWS, 1000):
-        packs.add({f"clip {n}": b"%d" % n for n in range(first, first + 1000)})
+    for first in range(0, 1000, 100):
+        packs.add({f"clip {n}": b"%d" % n for n in range(first, first + 100)})
     packs.add({"clip 7": b"seven", "n\udcff": b"odd"})
-    expected = {f"clip {n}": b"%d" % n for n in range(ROWS)} | {"clip 7": b"seven", "n\udcff": b"odd"}
+    expected = {f"clip {n}": b"%d" % n for n in range(1000)} | {"clip 7": b"seven", "n\udcff": b"odd"}
     found = list(packs.items())
     assert len(found) == len(expected)
     assert dict(found) == expected
@@ -46,6 +47,27 @@ def test_twenty_thousand_results_come_back_once_and_the_latest_counts(tmp_path: 
     for key in random.Random(0).sample(list(expected), 50):
         assert packs.get(key) == fresh.get(key) == expected[key]
     assert packs.get("clip -1") is None
+
+
+def test_twenty_thousand_results_of_a_run_killed_between_packs_are_there_once(tmp_path: Path) -> None:
+    chance = random.Random(0)
+    expected = {f"clip {number}": number for number in range(ROWS)}
+    keys = chance.sample(list(expected), ROWS)
+    former = begin(tmp_path, packed=150)
+    packs = Packs(former.folder / "packs")
+    for first in range(0, ROWS - 1000, 1000):  # what most of the run left, and then it goes on one by one
+        packs.add({key: json.dumps({"key": key, "result": expected[key]}).encode() for key in keys[first:][:1000]})
+    kills = set(chance.sample(keys[-1000:], 5))
+    pieces = begin(tmp_path, packed=150)
+    for key in keys[-1000:]:
+        if key in kills:
+            pieces = begin(tmp_path, packed=150)
+        pieces.write(key, expected[key])
+    assert len(list(pieces.folder.glob("packs/*"))) == 19 + 1000 // 150
+    for reader in (pieces, begin(tmp_path, packed=150), Pieces(tmp_path)):
+        found = list(reader.read_all())
+        assert len(found) == ROWS
+        assert dict(found) == expected
 
 
 def test_results_move_into_a_pack_and_are_read_as_before(tmp_path: Path) -> None:
