@@ -14,6 +14,7 @@ from tqdm import tqdm
 from fit_deca.codes import Codes
 from fit_deca.editing import preset_animation
 from jobs.edit_language import change, obey, script_lines, summary
+from jobs.options import say_fitter
 from jobs.outputs import MisuseError, new_file
 from pipeline.crop import CropConfig
 from pipeline.edit_file import SUFFIX
@@ -82,6 +83,7 @@ def run(config: EditConfig) -> str:
     weights.
     """
     _check(config)
+    say_fitter()
     session = open_session(config)
     _obey_all(session, config)
     if config.web:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jobs.cluster import cores
+from jobs.options import say_fitter
 from jobs.preprocess import PreprocessConfig, clip_config
 from pipeline.clips import count_frames
 from pipeline.errors import InputError, PipelineError
@@ -28,6 +29,7 @@ def estimate(config: PreprocessConfig) -> str:
     one process. Raises PipelineError if none of these gave a track.
     """
     plan = Plan.of(scan(config.input, config.layout, config.metadata))
+    say_fitter()
     clips = list(plan.clips.values())
     counted = clips[:: max(1, len(clips) // _COUNTED)]
     counts = []

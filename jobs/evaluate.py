@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from jobs.cluster import cluster
+from jobs.options import say_fitter
 from jobs.outputs import MisuseError, resumed_folder
 from jobs.ray_stage import Failed, RayStage, run_stages
 from jobs.table import aligned
@@ -106,6 +107,7 @@ def run(config: EvaluateRunConfig) -> str:
     waiting = [(contestant, _waiting(config, pieces, contestant, jobs)) for contestant in contestants]
     total = sum(len(some) for _, some in waiting)
     if total:
+        say_fitter()
         judged = _judged(config, waiting, rows)
         for contestant, outcome in tqdm(judged, total=total, unit="job", disable=None):
             pieces.write(_key(contestant.label, contestant.digest, outcome.name), outcome.as_json())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jobs.options import say_fitter
 from jobs.outputs import new_folder
 from pipeline.crop import CropConfig, CropTrack
 from pipeline.encode import write_video
@@ -37,6 +38,7 @@ def run(config: FitJobConfig) -> str:
     Raises InputError if there is no usable face, MisuseError or PipelineError for `out`.
     """
     new_folder(config.out)
+    say_fitter()
     fit_track = FitTrack(config.fit)
     clip = clip_of(config.input)
     with FindTracks(config.tracks) as find_tracks:

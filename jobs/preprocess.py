@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from jobs.cluster import cluster
 from jobs.journal import Journal
+from jobs.options import say_fitter
 from jobs.outputs import refuse_full_disk, resumed_folder
 from jobs.ray_stage import Failed, FailureLimit, RayStage, TooManyFailedError, run_stages
 from pipeline.assembly import Assembly
@@ -113,6 +114,7 @@ def _work(config: PreprocessConfig, plan: Plan, assembly: Assembly) -> None:
     assembly.note_run(clips=len(plan.clips), missing=len(missing))
     if not missing:
         return
+    say_fitter()
     limit, start = FailureLimit(config.max_failed), time.monotonic()
     done = len(plan.clips) - len(missing)
     with (

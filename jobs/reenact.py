@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from jobs.options import say_fitter
 from jobs.outputs import MisuseError, new_file, new_folder
 from pipeline.addresses import Camera, parse_driving, parse_source
 from pipeline.camera import record_camera
@@ -69,6 +70,7 @@ def run(config: ReenactConfig) -> str:
     """
     _check_inputs(config)
     _check_outputs(config)
+    say_fitter()
     fit_track = FitTrack(config.fit)
     animate = Animate(fit_track.flame, load_model(config.model, fit_track.face_model))
     with FindTracks(config.tracks) as find_tracks:

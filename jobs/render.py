@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from jobs.cluster import cluster
 from jobs.journal import Journal
+from jobs.options import say_fitter
 from jobs.outputs import refuse_full_disk, resumed_folder
 from jobs.ray_stage import FailureLimit
 from jobs.render_graph import Counts, RenderGraph
@@ -61,6 +62,7 @@ def run(config: RenderRunConfig) -> str:
     counts = Counts(prepared=0, encoded=0)
     pieces.write(RUN, {"what": "jobs", "clips": len(jobs), "missing": len(waiting), "start": time.time()})
     if waiting:
+        say_fitter()
         limit, journal = FailureLimit(config.max_failed), Journal(config.log)
         with (
             journal.of("render", out=str(config.out), jobs=len(jobs), missing=len(waiting)),

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from jobs.cluster import cores
+from jobs.options import say_fitter
 from jobs.render import RenderRunConfig
 from pipeline.addresses import Camera, Stored, parse_driving
 from pipeline.dataset import open_dataset
@@ -54,6 +55,7 @@ def estimate(config: RenderRunConfig) -> str:
     Raises PipelineError where no job has a source and a driver that can be used.
     """
     jobs = config.plan.jobs
+    say_fitter()
     face_model = FaceModelStamp.of(FitTrack(config.render.fit).face_model)
     frames = {name: frames_of(name, face_model) for name in {job.driving for job in jobs}}
     total, to_prepare = sum(frames[job.driving] for job in jobs), sum(frames.values())

@@ -19,11 +19,12 @@ from pipeline.ledger import Status, read_ledger
 
 
 class Outcome(NamedTuple):
-    """err: without the line on which commands that fit say how."""
+    """err: without the line on which commands that fit say how, once they begin."""
 
     code: int
     out: str
     err: str
+    begun: bool
 
 
 @pytest.fixture
@@ -35,7 +36,8 @@ def gdpw_pipe(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
         with pytest.raises(SystemExit) as end:
             jobs.cli.main()
         out, err = capfd.readouterr()
-        return Outcome(int(end.value.code or 0), out, re.sub(r"\Afitter: .*\n", "", err))
+        fitter = re.match(r"fitter: .*\n", err)
+        return Outcome(int(end.value.code or 0), out, err[fitter.end() :] if fitter else err, bool(fitter))
 
     return call
 
@@ -110,7 +112,9 @@ def test_misuse(
     for name in ("a.png", "there.mp4", "full/file", "folder.mp4/file"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert_one_line(gdpw_pipe(*arguments), 2, part)
+    outcome = gdpw_pipe(*arguments)
+    assert_one_line(outcome, 2, part)
+    assert not outcome.begun
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
