@@ -27,6 +27,7 @@ from jobs.commands.train import train
 from jobs.options import Debug, debug_option
 from jobs.outputs import MisuseError
 from pipeline.errors import PipelineError
+from pipeline.secrets import without_secrets
 
 MISUSE, FAILURE, INTERRUPTED = 2, 1, 130
 
@@ -83,7 +84,7 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"gdpw-pipe: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"gdpw-pipe: error: {without_secrets(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.atomic import atomic_path
 from pipeline.errors import InputError, PipelineError, Reason
+from pipeline.secrets import without_secrets
 
 MANIFEST = "manifest.parquet"
 LEDGER = "ledger.parquet"
@@ -201,8 +202,11 @@ def read_ledger(folder: Path) -> list[LedgerRow]:
 
 
 def printable(name: str) -> str:
-    """A file name as text: bytes that are not UTF-8 become `\\udcXX`, which Parquet and terminals can hold."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    """A file name as text: bytes that are not UTF-8 become `\\udcXX`, which Parquet and terminals can hold.
+
+    Secrets in a URL become `***`.
+    """
+    return without_secrets(name.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def write_rows(rows: Iterable[dict[str, Any]], schema: pa.Schema, path: Path) -> None:

@@ -6,6 +6,7 @@ import ast
 import io
 import os
 import pickle
+import sys
 import tarfile
 import warnings
 import zipfile
@@ -24,17 +25,24 @@ from fit_deca.errors import FaceModelError
 from gdpw.checkpoint import load_checkpoint
 from gdpw.errors import CheckpointError
 from gdpw.perceptual import Vgg19
+from jobs.cli import main
 from jobs.commands.edit import edit
 from jobs.export_folders import ExportFoldersConfig
 from jobs.export_folders import run as export
+from jobs.inspect import InspectConfig
+from jobs.inspect import run as inspect
+from jobs.preprocess import PreprocessConfig, stage
 from pipeline.archive import extract
 from pipeline.dataset import Dataset, open_dataset
-from pipeline.errors import PipelineError
-from pipeline.ledger import read_manifest, write_manifest
+from pipeline.errors import InputError, PipelineError, Reason
+from pipeline.ledger import LedgerRow, read_ledger, read_manifest, write_ledger, write_manifest
 from pipeline.loader import LoaderConfig, PairLoader
+from pipeline.models import ModelConfig
+from pipeline.secrets import without_secrets
 from pipeline.stream import PairStream, StreamConfig
 
 ROOT = Path(__file__).parents[1]
+URL = "https://user:sesame@host/clip.mp4"
 PACKAGES = ("fit_deca", "gdpw", "jobs", "pipeline")
 
 
@@ -200,3 +208,50 @@ def test_paths_in_an_archive_lead_nowhere(tmp_path: Path) -> None:
 def test_the_page_is_served_to_this_machine_unless_asked_otherwise() -> None:
     (host,) = (parameter for parameter in edit.params if parameter.name == "host")
     assert host.default == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://user:sesame@host/a.mp4: no such file", "https://***@host/a.mp4: no such file"),
+        ("s3:/AKIA:sesame@bucket/x", "s3:/***@bucket/x"),  # taken for a path
+        ("https://h/x?X-Amz-Signature=sesame&part=1", "https://h/x?X-Amz-Signature=***&part=1"),
+        ("https://h/x?id=1&access_token=sesame", "https://h/x?id=1&access_token=***"),
+        ("clip.mp4@3.2s, me@host, https://host/clip@2s", "clip.mp4@3.2s, me@host, https://host/clip@2s"),
+    ],
+)
+def test_secrets_in_a_url_are_not_shown_and_nothing_else_is_hidden(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+
+
+@pytest.mark.parametrize(
+    "line", [["reenact", URL, URL], ["edit", URL], ["assets", "add", URL], ["evaluate", URL, "d", "o"]]
+)
+def test_errors_of_commands_repeat_no_password(
+    line: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gdpw-pipe", *line])
+    with pytest.raises(SystemExit) as left:
+        main()
+    said = capsys.readouterr()
+    assert left.value.code in (1, 2)
+    assert "error:" in said.err
+    assert "sesame" not in said.out + said.err
+
+
+def test_a_ledger_holds_no_password_that_a_list_had(tmp_path: Path) -> None:
+    fault = InputError(Reason.UNREADABLE, f"{URL}: gone")
+    write_ledger([LedgerRow.of(URL, fault, tracks=0, frames=0, seconds=0)], tmp_path)
+    (read,) = read_ledger(tmp_path)
+    assert (read.input, read.message) == ("https://***@host/clip.mp4", "https://***@host/clip.mp4: gone")
+
+
+def test_nothing_of_the_environments_secrets_is_stored(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GDPW_FLAME_PASSWORD", "RAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, "sesame")
+    write_ledger([], dataset)
+    inspect(InspectConfig(dataset=dataset))
+    written = [path for path in dataset.rglob("*") if path.is_file()]
+    assert dataset / "report.html" in written
+    assert [path for path in written if b"sesame" in path.read_bytes()] == []
+    assert b"sesame" not in pickle.dumps([stage(PreprocessConfig(input=dataset, out=dataset)), ModelConfig()])
