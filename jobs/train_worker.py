@@ -62,7 +62,7 @@ def train(task: TrainTask, device: torch.device) -> int:
     recipe, folder = task.recipe, RunFolder(task.run)
     if recipe.step.graphed and device.type != "cuda":
         raise MisuseError(f"CUDA graphs need an NVIDIA GPU, not {device}; --set step.graphed=false does without them")
-    face_model = load_face_model(task.face_model) if task.face_model else load_generic_head()
+    face_model = load_face_model(local_copy(task.face_model)) if task.face_model else load_generic_head()
     dataset = open_dataset(task.dataset, FaceModelStamp.of(face_model))
     pin = replace(recipe.pairs, pin_memory=device.type == "cuda")
     if recipe.reading == "stream":
