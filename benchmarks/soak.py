@@ -1,11 +1,12 @@
 """An hour of work in one process: does memory grow, is a process or a file left?
 
-    python benchmarks/soak.py CLIPS OUT [--minutes 60] [--cpus 1] [--scratch /tmp]
+    python benchmarks/soak.py CLIPS OUT [--minutes 60] [--cpus 1] [--one-ray] [--scratch /tmp]
 
 CLIPS: a folder of videos with a face. One driver process, which lives all the time, calls the jobs' own functions. For
 three fifths of the time it goes through cycles: preprocess into a new folder, the same again (nothing to do), render
-with mesh-warp, the same again, status; each starts and stops a Ray of its own. Then one render lasts for a tenth of the
-time and one preprocess for the rest, so that workers live long; both are interrupted, as Ctrl-C does it.
+with mesh-warp, the same again, status; each starts and stops a Ray of its own, or, with `--one-ray`, all use one. Then
+one render lasts for a tenth of the time and one preprocess for the rest, so that workers live long; both are
+interrupted, as Ctrl-C does it.
 
 Every few seconds the memory of all processes below this one is read (PSS: what is shared counts by their share),
 and their open files; after each cycle, when only the driver should be left, its own memory, its open files and threads,
@@ -24,8 +25,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,6 +37,7 @@ from scipy.stats import theilslopes
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.processes import Process, adopt_orphans, below
+from jobs.cluster import cluster
 from jobs.preprocess import PreprocessConfig
 from jobs.preprocess import run as preprocess
 from jobs.render import RenderRunConfig
@@ -57,6 +59,7 @@ SHORT = 8
 """Frames that are read of a clip."""
 PER_CYCLE = 4
 """Clips of a cycle."""
+STARTS = 100
 LONG = 3000
 """Clips and jobs of the long runs: more than they come to."""
 WARM_UP = 2
@@ -102,6 +105,7 @@ def trends(samples: list[Sample]) -> list[Trend]:
     times = [sample["time"] for sample in rests]
     found = [
         trend("driver between cycles", "MB", times, [sample["driver"] / 1e6 for sample in rests]),
+        trend("all processes between cycles", "MB", times, [sample["tree"] / 1e6 for sample in rests]),
         trend("its open files", "", times, [sample["files"] for sample in rests]),
         trend("its threads", "", times, [sample["threads"] for sample in rests]),
         trend("its children not waited for", "", times, [sample["zombies"] for sample in rests]),
@@ -158,12 +162,13 @@ _PHASES = ("cycle", "long preprocess", "long render")
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What the driver does. scratch: where its outputs lie, one folder for each purpose."""
+    """What the driver does. scratch: where its outputs lie. one_ray: for all runs, in place of one for each."""
 
     clips: list[Path]
     scratch: Path
     seconds: float
     cpus: int
+    one_ray: bool
 
 
 def drive(connection: Connection, work: Work) -> None:
@@ -173,6 +178,13 @@ def drive(connection: Connection, work: Work) -> None:
         connection.send({"phase": phase, **more})
         connection.recv()
 
+    with _ray(work):
+        _work(work, say)
+    say("after", cycle="the end")
+    say("end")
+
+
+def _work(work: Work, say: Callable[..., None]) -> None:
     few = _linked(work.clips[:PER_CYCLE], PER_CYCLE, work.scratch / "few")
     dataset, videos = work.scratch / "dataset", work.scratch / "videos"
     start, cycle = time.monotonic(), 0
@@ -201,7 +213,27 @@ def drive(connection: Connection, work: Work) -> None:
     with _interrupted(0.3 * work.seconds):
         _preprocess(many, work.scratch / "large", work.cpus)
     say("after", cycle=cycle + 1)
-    say("end")
+
+
+@contextmanager
+def _ray(work: Work) -> Iterator[None]:
+    """One Ray for all that follows, where that is wanted; else each run starts its own.
+
+    A machine that is busy with other work may not let Ray start within the 30 s that it gives itself: then once more.
+    """
+    with ExitStack() as stack:
+        for _ in range(STARTS if work.one_ray else 0):
+            try:
+                stack.enter_context(cluster(None, work.cpus))
+                break
+            except Exception as error:
+                if "timed out during startup" not in str(error):
+                    raise
+                print("Ray did not start in time; once more", flush=True)
+                for process in below(os.getpid()):
+                    with suppress(OSError):
+                        os.kill(process.pid, signal.SIGKILL)
+        yield
 
 
 @contextmanager
@@ -253,8 +285,8 @@ def _render(dataset: Path, count: int, out: Path, cpus: int) -> None:
 class Watch:
     """Reads what is below this process."""
 
-    def __init__(self, scratch: Path, driver: int) -> None:
-        self._scratch, self._driver = scratch, driver
+    def __init__(self, work: Work, driver: int) -> None:
+        self._work, self._driver = work, driver
         self._before = {process.pid for process in below(os.getpid())} - {driver}
         self._shared: set[str] = set()
 
@@ -265,7 +297,7 @@ class Watch:
         kinds: dict[str, int] = {}
         for process in processes:
             kinds[_kind(process)] = kinds.get(_kind(process), 0) + process.pss
-        ray = [path for path in (self._scratch / "ray").rglob("*") if path.is_file()]
+        ray = [path for path in (self._work.scratch / "ray").rglob("*") if path.is_file()]
         (driver,) = (process for process in processes if process.pid == self._driver)
         return {
             "time": time.time(),
@@ -282,21 +314,31 @@ class Watch:
             "ray_bytes": sum(path.stat().st_size for path in ray if path.exists()),
         }
 
-    def left(self) -> dict[str, list[str]]:
+    def left(self, at_end: bool) -> dict[str, list[str]]:
         """Processes beside the driver, files in the scratch folder, and in /dev/shm such as our processes had open."""
         until = time.monotonic() + PATIENCE
-        while (processes := self._strangers()) and time.monotonic() < until:
+        while (processes := self._strangers(at_end)) and time.monotonic() < until:
             time.sleep(0.5)
         return {
             "processes": [process.name for process in processes],
-            "scratch": sorted(str(path) for path in (self._scratch / "tmp").rglob("*") if not path.is_dir()),
+            "scratch": sorted(str(path) for path in (self._work.scratch / "tmp").rglob("*") if not path.is_dir()),
             "shared": sorted(name for name in self._shared if Path(name).exists()),
         }
 
-    def _strangers(self) -> list[Process]:
-        """Neither the driver nor there before, nor ended."""
+    def _strangers(self, at_end: bool) -> list[Process]:
+        """Neither the driver nor there before, nor ended; nor of a Ray that goes on after the run."""
         known = {*self._before, self._driver}
-        return [process for process in below(os.getpid()) if process.pid not in known and not process.zombie]
+        found = [process for process in below(os.getpid()) if process.pid not in known and not process.zombie]
+        lasting = _RAY if self._work.one_ray and not at_end else ()
+        return [process for process in found if not any(name in process.name for name in lasting)]
+
+
+_RAY = (
+    *("gcs_server", "raylet/raylet", "autoscaler/_private", "dashboard/", "_private/log_monitor", "default_worker.py"),
+    *("ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray::IDLE"),
+    *("ray::_AutoscalingCoordinatorActor", "ray::_StatsActor", "ray::ActorLocationTracker"),
+)
+"""What a Ray has running while nothing runs on it."""
 
 
 def _kind(process: Process) -> str:
@@ -306,27 +348,26 @@ def _kind(process: Process) -> str:
     return process.name.split("(")[0].split(".")[0] if process.name.startswith("ray::") else process.name[:40]
 
 
-def soak(clips: list[Path], scratch: Path, seconds: float, cpus: int) -> Iterator[Sample]:
+def soak(work: Work) -> Iterator[Sample]:
     """All samples of the time."""
     for name, variable in (("tmp", "TMPDIR"), ("ray", "RAY_TMPDIR")):
-        (scratch / name).mkdir()
-        os.environ[variable] = str(scratch / name)
+        (work.scratch / name).mkdir()
+        os.environ[variable] = str(work.scratch / name)
+    os.environ |= {"RAY_worker_niceness": "0"}  # at Ray's own 15, workers stand still where others work too
     adopt_orphans()
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    driver = context.Process(
-        target=drive, args=(theirs, Work(clips=clips, scratch=scratch, seconds=seconds, cpus=cpus))
-    )
+    driver = context.Process(target=drive, args=(theirs, work))
     driver.start()
     theirs.close()
     assert driver.pid is not None
-    watch = Watch(scratch, driver.pid)
+    watch = Watch(work, driver.pid)
     phase: Sample = {"phase": "start"}
     while True:
         if ours.poll(EVERY):
             phase = ours.recv()
             if phase["phase"] in ("rest", "after"):
-                begun, left = time.monotonic(), watch.left()
+                begun, left = time.monotonic(), watch.left(phase.get("cycle") == "the end")
                 yield {**watch.sample(**phase), "left": left, "waited": time.monotonic() - begun}
             ours.send("go on")
             if phase["phase"] == "end":
@@ -342,6 +383,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--one-ray", action="store_true", help="For all runs; else each starts and stops its own.")
     parser.add_argument("--scratch", type=Path, default=Path("/tmp"), help="Ray needs a short path.")
     options = parser.parse_args()
     clips = sorted((options.clips / place).resolve() for place, kind in find_media(options.clips) if kind == Kind.VIDEO)
@@ -351,7 +393,14 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="soak", dir=options.scratch) as scratch,
         (options.out / "samples.jsonl").open("w") as file,
     ):
-        for sample in soak(clips, Path(scratch), options.minutes * 60, options.cpus):
+        work = Work(
+            clips=clips,
+            scratch=Path(scratch),
+            seconds=options.minutes * 60,
+            cpus=options.cpus,
+            one_ray=options.one_ray,
+        )
+        for sample in soak(work):
             samples.append(sample)
             print(json.dumps(sample), file=file, flush=True)
     text, flat = verdict(samples)
