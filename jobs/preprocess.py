@@ -37,9 +37,10 @@ from pipeline.tracks import TrackConfig
 class PreprocessConfig:
     """input, layout, metadata: as `scan` reads them. out: a folder, new or one that the same options have begun.
 
-    store: what is kept of a frame beside its picture. shard_bytes: size at which a shard is full. workers: of each
-    stage; None is one a core. address: of a Ray cluster that runs; None starts Ray here. max_failed: failures that are
-    accepted; None for any number. retry: do again what failed before. log: file of the journal; None keeps none.
+    store: what is kept of a frame beside its picture. shard_bytes: size at which a shard is full. workers: at once;
+    None is one a core, of nodes that join later too. address: of a Ray cluster that runs; None starts Ray here.
+    max_failed: failures that are accepted; None for any number. retry: do again what failed before. log: file of the
+    journal; None keeps none.
     """
 
     input: Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -11,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from jobs.outputs import refuse_full_disk
+from pipeline.atomic import atomic_path, why_not_written
+from pipeline.errors import PipelineError, Reason
 from pipeline.ledger import read_ledger
+from pipeline.render_ledger import RenderRow
+from pipeline.render_plan import RenderJob
 
 CLIPS = 3
 
@@ -56,3 +62,22 @@ def test_a_full_disk_ends_the_run_with_a_line_and_the_same_command_goes_on(
     assert straight.returncode == 0, straight.stderr
     name = "shard-000000.tar"
     assert (small_disk / "out" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(errno.ENOSPC, Reason.DISK_FULL), (errno.EDQUOT, Reason.DISK_FULL), (errno.EACCES, Reason.UNWRITABLE)],
+)
+def test_what_cannot_be_written_says_whether_that_is_for_want_of_room(
+    number: int, reason: Reason, tmp_path: Path
+) -> None:
+    with pytest.raises(PipelineError) as caught, atomic_path(tmp_path / "a.mp4"):
+        raise OSError(number, os.strerror(number))
+    assert why_not_written(caught.value) == reason
+
+
+def test_a_job_that_finds_the_disk_full_ends_the_run_and_any_other_fault_does_not() -> None:
+    job = RenderJob(source="a.png", driving="b.mp4", output="a.mp4")
+    with pytest.raises(PipelineError, match=r"a.mp4: cannot be written; make room, and the same command goes on"):
+        refuse_full_disk(RenderRow.without(job, Reason.DISK_FULL, "a.mp4: cannot be written"))
+    refuse_full_disk(RenderRow.without(job, Reason.UNWRITABLE, "a.mp4: cannot be written"))
