@@ -86,8 +86,14 @@ def _check_end(clip: Clip, span: Span, times: NDArray[np.float64]) -> None:
     last = times[-1] - times[0]
     step = times[-1] - times[-2] if len(times) > 1 else 0.0
     if span.start > last or last + (1 + _ROUNDING) * step < span.end < math.inf:
-        wanted = f"{span.start:.2f} to {span.end:.2f} s of {clip.path}, which ends at {last + step:.2f} s"
+        start, end = (_frame_time(bound, step) for bound in span)
+        wanted = f"{start:.2f} to {end:.2f} s of {clip.path}, which ends at {last + step:.2f} s"
         raise InputError(Reason.BAD_ANNOTATION, f"{clip.annotation or clip.path}: wants {wanted}")
+
+
+def _frame_time(bound: float, step: float) -> float:
+    """When the frame comes with which a span begins, or before which it ends: spans of frames end between them."""
+    return math.ceil(bound / step - _ROUNDING) * step if step and math.isfinite(bound) else bound
 
 
 def _with_box(frame: Frame, boxes: Boxes, seconds: float) -> Frame:

@@ -2,19 +2,20 @@
 
 Columns: `path` (relative to the list's folder), and as wanted `identity`, `video`, `clip`, `start`, `end` (seconds of
 the video) and `split` (train, test or val). A known layout says who and which video it is; the list's columns say so
-for other files, and the file's own stem where a cell is empty.
+for other files, and the file's own stem where a cell is empty, or its path where others of that identity have the stem.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import Fault, InputError, Reason
-from pipeline.layouts import SPLITS, Layout, Names, known_names, plain_names
-from pipeline.media import find_media, kind_of
+from pipeline.layouts import SPLITS, Layout, Names, known_names, plain_names, shared_stems
+from pipeline.media import find_media, kind_of, stem_of
 from pipeline.records import Clip, Kind, Span
 from pipeline.storage import is_url, join, locate
 from pipeline.tables import ROW_SUFFIXES, read_rows
@@ -43,12 +44,12 @@ def read_list(path: str | Path, layout: Layout = "auto") -> Listed:
     faults: list[Fault] = []
     first: dict[tuple[str, str, str], tuple[int, Clip]] = {}
     repeated = 0
-    kinds = _kinds_on_store(path)
+    kinds, shared = _kinds_on_store(path), _shared_stems(path)
     for line, cells, problem in read_rows(path, "path"):
         try:
             if problem:
                 raise InputError(Reason.BAD_ANNOTATION, problem)
-            clip = _clip(path.parent, cells, layout, kinds)
+            clip = _clip(path.parent, cells, layout, kinds, shared)
             line_before, before = first.setdefault((clip.identity, clip.video, clip.clip), (line, clip))
             if before != clip:
                 again = f"{clip.identity}/{clip.video}/{clip.clip} of line {line_before} again, with other values"
@@ -70,7 +71,28 @@ def _kinds_on_store(path: Path) -> dict[str, Kind]:
     return {f"{shared}/{place}": kind for place, kind in find_media(shared) if kind}
 
 
-def _clip(folder: Path, cells: dict[str, str], layout: Layout, kinds: dict[str, Kind]) -> Clip:
+def _shared_stems(path: Path) -> dict[str, set[str]]:
+    """By the identity that a list gives or not, the stems that say not enough: see `shared_stems`."""
+    places: dict[str, set[tuple[str, Kind]]] = {}
+    for row in read_rows(path, "path"):
+        places.setdefault(row.cells.get("identity", ""), set()).add((row.cells.get("path", ""), Kind.VIDEO))
+    return {identity: shared_stems(of_one) for identity, of_one in places.items()}
+
+
+def _place(folder: Path, cell: str, shared: Collection[str]) -> str:
+    """What names are made of: the path below the list's folder; of one that lies elsewhere, the end that is needed."""
+    if not is_url(cell) and not os.path.isabs(cell):
+        return cell
+    base = str(folder) if is_url(str(folder)) else os.path.abspath(folder)
+    if cell.startswith(f"{base}/"):
+        return cell.removeprefix(f"{base}/")
+    name = cell.rpartition("/")[2]
+    return cell.rpartition("://")[2].lstrip("/") if stem_of(name, Kind.VIDEO) in shared else name
+
+
+def _clip(
+    folder: Path, cells: dict[str, str], layout: Layout, kinds: dict[str, Kind], shared: dict[str, set[str]]
+) -> Clip:
     """Raises InputError, saying what is wrong with the row."""
     if not cells["path"]:
         raise InputError(Reason.BAD_ANNOTATION, "path is empty")
@@ -80,7 +102,8 @@ def _clip(folder: Path, cells: dict[str, str], layout: Layout, kinds: dict[str, 
         raise InputError(Reason.NOT_VIDEO, f"{file} is a folder without frames or meshes")
     if kind is None:
         raise InputError(Reason.MISSING_VIDEO, f"{file} is not there")
-    plain = plain_names(file, cells["path"], kind)
+    stems = shared.get(cells.get("identity", ""), set())
+    plain = plain_names(file, _place(folder, cells["path"], stems), kind, stems)
     known = known_names(file, kind, layout)
     names = known or Names(cells.get("identity") or plain.identity, cells.get("video") or plain.video, *plain[2:])
     span, clip = _span(cells), cells.get("clip")

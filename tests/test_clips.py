@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,6 +92,7 @@ def test_a_span_past_the_end_names_its_annotation_after_the_good_frames(video: P
     assert error.reason == Reason.BAD_ANNOTATION
     assert error.message.startswith("list.csv:7: ")
     assert f"{video}, which ends at 1.00 s" in error.message
+    assert f"wants {math.ceil(span.start * 25) / 25:.2f} to {math.ceil(span.end * 25) / 25:.2f} s of" in error.message
 
 
 def test_damage_behind_the_span_is_not_met(tmp_path: Path) -> None:

@@ -82,6 +82,37 @@ def test_paths_are_relative_to_the_list(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert [clip.path for clip in scan(tmp_path / "list.csv")] == [str(tmp_path / "ann.mp4")]
 
 
+def test_absolute_paths_name_clips_by_what_tells_them_apart(tmp_path: Path) -> None:
+    files = ["far/a/01.mp4", "far/b/01.mp4", "far/b/02.mp4"]
+    for file in files:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).touch()
+    Path("lists").mkdir()
+    rows = [{"path": str(tmp_path / file)} for file in files]
+    whole = str(tmp_path / "far").lstrip("/")
+    found = scan(write_list("csv", rows).rename("lists/list.csv"))
+    assert [(clip.identity, clip.video, clip.clip) for clip in found] == [
+        (f"{whole}/a/01", f"{whole}/a/01", f"{whole}/a/01.mp4"),
+        (f"{whole}/b/01", f"{whole}/b/01", f"{whole}/b/01.mp4"),
+        ("02", "02", "02.mp4"),
+    ]
+    found = scan(write_list("csv", rows))  # beside them
+    assert [(clip.identity, clip.clip) for clip in found] == [
+        ("far/a/01", "far/a/01.mp4"),
+        ("far/b/01", "far/b/01.mp4"),
+        ("02", "far/b/02.mp4"),
+    ]
+
+
+def test_one_stem_in_two_folders_is_one_person_where_the_list_says_so() -> None:
+    for file in ("x/01.mp4", "y/01.mp4", "z/01.mp4"):
+        Path(file).parent.mkdir()
+        Path(file).touch()
+    names = {"x/01.mp4": "Ann", "y/01.mp4": "Ann", "z/01.mp4": "Bob"}
+    found = scan(write_list("jsonl", [{"path": path, "identity": who} for path, who in names.items()]))
+    assert [(clip.identity, clip.video) for clip in found] == [("Ann", "x/01"), ("Ann", "y/01"), ("Bob", "01")]
+
+
 def test_the_lists_names_for_clips_keep_two_cuts_apart() -> None:
     rows = [{"path": "ann.mp4", "video": "v", "clip": clip, "start": 0, "end": 1} for clip in ("a", "b", "a")]
     rows[2]["end"] = 2
