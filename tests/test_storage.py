@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from s3_server import BUCKET, SECRET, Server, running_server
 
+from jobs.cli import cli
 from pipeline import storage
 from pipeline.atomic import atomic_path, sweep
 from pipeline.errors import InputError, PipelineError
@@ -273,6 +275,19 @@ def test_wrong_credentials_are_one_line_without_them(server: Server, folder: Pat
             assert SECRET not in str(fault.value)
             assert "\n" not in str(fault.value)
     assert path.read_bytes() == b""
+
+
+def test_a_command_says_in_one_line_what_is_wrong_with_a_url(server: Server, folder: Path) -> None:
+    put(folder / "file", b"")
+    with pytest.raises(PipelineError, match=r"^s3://no-such-bucket/set: no such bucket$"):
+        cli.main(["status", "s3://no-such-bucket/set"], standalone_mode=False)
+    with pytest.raises(PipelineError, match=r": no run of preprocess or render has begun here$"):
+        cli.main(["status", str(folder)], standalone_mode=False)
+    with pytest.raises(click.UsageError, match=r"/file is a file\."):
+        cli.main(["status", str(folder / "file")], standalone_mode=False)
+    with pytest.raises(click.UsageError, match="do not belong in a URL") as fault:
+        cli.main(["status", "s3://key:hidden@bucket/set"], standalone_mode=False)
+    assert "hidden" not in fault.value.format_message()
 
 
 def test_a_server_that_is_away_for_a_while_is_waited_for(server: Server, folder: Path) -> None:

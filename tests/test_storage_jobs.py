@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
-from s3_server import BUCKET, Server, running_server
-from synthetic_dataset import write_dataset
+from s3_server import BUCKET, KEY, SECRET, Server, running_server
 
-from gdpw.checkpoint import load_checkpoint
 from jobs import status
 from jobs.preprocess import PreprocessConfig
 from jobs.preprocess import run as run_preprocess
-from jobs.recipe import Intervals, Recipe
 from jobs.render import RenderRunConfig
 from jobs.render import run as run_render
-from jobs.run_folder import RunFolder
-from jobs.settings import change
-from jobs.train import TrainConfig, TrainTask
-from jobs.train import run as run_train
 from pipeline.assembly import Assembly
 from pipeline.atomic import atomic_path
 from pipeline.errors import PipelineError
 from pipeline.ledger import read_ledger, read_manifest
 from pipeline.parts import PARTS
-from pipeline.render_plan import RenderJob, RenderPlan
+from pipeline.render_plan import RenderJob, RenderPlan, dataset_jobs
 from pipeline.storage import locate, remove, tree
 
 
@@ -141,44 +133,13 @@ def test_status_reads_the_run_from_anywhere(dataset: Path) -> None:
     assert "nothing" in status.run(dataset)
 
 
-def test_training_reads_and_writes_there_and_goes_on(server: Server, tmp_path: Path) -> None:
-    here = write_dataset(tmp_path / "dataset", size=32)
-    there = locate(f"s3://{BUCKET}/made")
-    for path in tree(here):
-        put(there / path.name, path.read_bytes())
-    recipe = change(Recipe.preset("tiny", "both"), {"steps": 4, "accumulation": 1})
-    recipe = replace(recipe, every=Intervals(metrics=1, pictures=2, checkpoint=2))
-    task = TrainTask(dataset=there, run=locate(f"s3://{BUCKET}/run"), recipe=replace(recipe, steps=2))
-    folder = RunFolder(task.run)
-    assert "2 steps" in run_train(TrainConfig(task=task))
-    assert "4 steps" in run_train(TrainConfig(task=replace(task, recipe=recipe), resume=True, local=True))
-    assert [row["step"] for row in folder.read_metrics()] == [0, 1, 2, 3]
-    assert (folder.path / "pictures" / "step-000000002.png").is_file()
-    assert any(folder.path.joinpath("tensorboard").iterdir())
-    newest = folder.newest()
-    assert newest is not None
-    assert newest.name == f"{folder.path}/checkpoints/step-000000004.pth"
-
-    alone = RunFolder(tmp_path / "run")
-    run_train(TrainConfig(task=replace(task, dataset=here, run=alone.path, recipe=recipe), local=True))
-    other = load_checkpoint(alone.generator)
-    (tmp_path / "there.pth").write_bytes(folder.generator.read_bytes())
-    there_too = load_checkpoint(tmp_path / "there.pth")
-    assert all((there_too.generator[name] == value).all() for name, value in other.generator.items())
-
-
 def test_videos_are_rendered_from_there_to_there(dataset: Path, straight: Path, clips: Path, tmp_path: Path) -> None:
-    track = "bob/bob/sub.dir%2Fbob%2Emp4/0"
-    row = next(row for row in read_manifest(dataset) if row.identity == "bob")
-    assert row.track == 0
     outs = {straight: tmp_path / "out", dataset: locate(f"s3://{BUCKET}/out")}
     videos = []
     for folder, out in outs.items():
-        name = f"{folder}::{track}"
-        jobs = [RenderJob(source=f"{name}@{row.numbers[0]}", driving=name, output="stored.mp4")]
-        summary = run_render(RenderRunConfig(out=out, plan=RenderPlan(jobs, [])))
-        assert "1 of 1 jobs done" in summary
-        videos.append((out / "stored.mp4").read_bytes())
+        job = dataset_jobs(folder).jobs[-1]
+        assert "1 of 1 jobs done" in run_render(RenderRunConfig(out=out, plan=RenderPlan([job], [])))
+        videos.append((out / job.output).read_bytes())
     assert videos[0] == videos[1]
     filmed = RenderJob(source=f"{clips}/sub.dir/bob.mp4@0.1s", driving=f"{clips}/sub.dir/bob.mp4", output="filmed.mp4")
     config = RenderRunConfig(out=locate(f"s3://{BUCKET}/filmed"), plan=RenderPlan([filmed], []))
@@ -187,8 +148,6 @@ def test_videos_are_rendered_from_there_to_there(dataset: Path, straight: Path, 
 
 
 def test_no_secret_is_written(dataset: Path) -> None:
-    from s3_server import KEY, SECRET
-
     for path in tree(dataset):
         data = path.read_bytes()
         assert SECRET.encode() not in data
