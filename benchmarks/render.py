@@ -105,8 +105,10 @@ def face_model() -> Any:
     return face_model_from_arrays(standin_flame(), "standin")
 
 
-def write_codes(setting: Setting) -> None:
-    """A head that turns, nods and talks, in a file a job."""
+def write_inputs(setting: Setting) -> None:
+    """A file a job: the codes of a head that turns, nods and talks, and a recipe picture for it to move."""
+    from golden_set import PREFIX, smooth
+
     from fit_deca.codes import CODE_SIZES
 
     columns = np.cumsum([0, *CODE_SIZES.values()])
@@ -124,7 +126,9 @@ def write_codes(setting: Setting) -> None:
         flat[:, at["camera"]] = scale
         flat[:, at["camera"] + 1 : at["camera"] + 3] = -centre
         recover = np.tile([[SIZE / 2, 0, SIZE / 2], [0, SIZE / 2, SIZE / 2], [0, 0, 1]], (setting.frames, 1, 1))
-        np.savez(setting.folder / f"codes-{job}.npz", flat=flat, recover=recover)
+        picture = smooth(f"{PREFIX}in{SIZE}x{SIZE}/img_s/{job}", 3, SIZE, SIZE)
+        image = (picture.transpose(1, 2, 0) * 255).round().astype(np.uint8)
+        np.savez(setting.folder / f"job-{job}.npz", flat=flat, recover=recover, image=image)
 
 
 def performance(flat: Any, recover: Any, model: Any) -> Any:
@@ -158,21 +162,17 @@ def make_animate(setting: Setting, device: str) -> tuple[Any, Any]:
 
 
 def source_take(animate: Any, model: Any, number: int) -> Any:
-    """A recipe picture with the head at rest in it."""
-    from golden_set import PREFIX, smooth
-
+    """The job's picture with the head at rest in it."""
     from pipeline.render import Take, meshes
 
-    with np.load(_codes_file(number)) as stored:
-        still = performance(stored["flat"][:1], stored["recover"][:1], model)
-    picture = smooth(f"{PREFIX}in{SIZE}x{SIZE}/img_s/{number}", 3, SIZE, SIZE)
-    image = (picture.transpose(1, 2, 0) * 255).round().astype(np.uint8)
+    with np.load(_inputs_file(number)) as stored:
+        still, image = performance(stored["flat"][:1], stored["recover"][:1], model), stored["image"]
     vertices = meshes(animate.flame, still).cpu().numpy()
     return Take(times=still.times, images=image[None], codes=still.codes, recover=still.recover, vertices=vertices)
 
 
-def _codes_file(job: int) -> Path:
-    return Path(os.environ["BENCHMARK_CODES"]) / f"codes-{job}.npz"
+def _inputs_file(job: int) -> Path:
+    return Path(os.environ["BENCHMARK_INPUTS"]) / f"job-{job}.npz"
 
 
 def _slots(memory: SharedMemory) -> Any:
@@ -190,7 +190,7 @@ def generate(
     opened = [SharedMemory(name) for name in memories]
     slots = [_slots(memory) for memory in opened]
     sources: dict[int, Any] = {}
-    with np.load(_codes_file(0)) as stored:  # compiles, and loads what is loaded at the first use
+    with np.load(_inputs_file(0)) as stored:  # compiles, and loads what is loaded at the first use
         first = performance(stored["flat"][:CHUNK], stored["recover"][:CHUNK], model)
     for _ in range(4):
         list(animate.move(animate.encode(source_take(animate, model, 0)), first))
@@ -228,7 +228,7 @@ def encode(setting: Setting, number: int, memory: str, asks: Sequence[Any], repl
 
     def pictures(job: int) -> Iterator[Any]:
         nonlocal waited
-        with np.load(_codes_file(job)) as stored:
+        with np.load(_inputs_file(job)) as stored:
             flat, recover = stored["flat"], stored["recover"]
         chunks = [slice(at, at + CHUNK) for at in range(0, len(flat), CHUNK)]
         for place in range(min(AHEAD, len(chunks))):
@@ -253,7 +253,7 @@ def encode(setting: Setting, number: int, memory: str, asks: Sequence[Any], repl
 
 def run_bare(setting: Setting) -> dict[int, str]:
     """Print the figures of one run. Returns each job's hash."""
-    os.environ["BENCHMARK_CODES"] = str(setting.folder)
+    os.environ["BENCHMARK_INPUTS"] = str(setting.folder)
     context = get_context("spawn")
     size = (AHEAD + 1) * CHUNK * SIZE * SIZE * 3
     memories = [SharedMemory(create=True, size=size) for _ in range(setting.encoders)]
@@ -315,7 +315,7 @@ def bare(options: argparse.Namespace) -> None:
             rasterizer=options.rasterizer,
             folder=Path(folder),
         )
-        write_codes(setting)
+        write_inputs(setting)
         alone = run_bare(setting)
         if options.gpus > 1:
             several = run_bare(setting._replace(gpus=options.gpus))
