@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -70,7 +71,7 @@ class Window(NamedTuple):
     def to_picture(self, face: Face) -> Face:
         """A face found in the pixels of `cut`, in pixels of the picture."""
         corner = np.array([self.left, self.top, 0], np.float32)
-        return face._replace(landmarks=face.landmarks * np.float32(self.shrinking) + corner)
+        return replace(face, landmarks=face.landmarks * np.float32(self.shrinking) + corner)
 
     def holds(self, face: Face) -> bool:
         """Whether the face is well inside and has about the size that the window was made for."""

@@ -6,7 +6,8 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 from weakref import finalize
 
 import mediapipe
@@ -22,7 +23,8 @@ _BLANK = np.zeros((64, 64, 3), np.uint8)
 _STEP_MS = 1_000_000
 
 
-class Face(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Face:
     """One face in a picture.
 
     landmarks: (478, 3) float32 pixels of that picture, counted from its edges: x right, y down, z away from the
@@ -35,7 +37,7 @@ class Face(NamedTuple):
     landmarks: NDArray[np.float32]
     rotation: NDArray[np.float32]
 
-    @property
+    @cached_property
     def box(self) -> tuple[float, float, float, float]:
         """Left, top, right, bottom of the points in pixels."""
         left, top = self.landmarks[:, :2].min(0).tolist()

@@ -23,17 +23,18 @@ def steady(times: NDArray[np.float64], landmarks: NDArray[np.float32]) -> NDArra
     tremble = _TREMBLE * size[:, None, None]
     smooth = landmarks.copy()
     first = np.searchsorted(times, times - _REACH - 1e-6)
-    behind = np.searchsorted(times, times + _REACH + 1e-6)
-    for frame, (start, stop) in enumerate(zip(first.tolist(), behind.tolist(), strict=True)):
-        if stop - start >= 4:
-            weights = _parabola_weights(times[start:stop] - times[frame])
-            smooth[frame] = np.tensordot(weights, landmarks[start:stop], axes=1)
+    counts = np.searchsorted(times, times + _REACH + 1e-6) - first
+    for count in np.unique(counts[counts >= 4]).tolist():
+        frames = np.flatnonzero(counts == count)
+        neighbours = first[frames, None] + np.arange(count)
+        weights = _parabola_weights(times[neighbours] - times[frames, None])
+        smooth[frames] = sum(weights[:, n, None, None] * landmarks[neighbours[:, n]] for n in range(count))
     apart = landmarks - smooth
     distance = np.linalg.norm(apart[..., :2], axis=-1, keepdims=True)
     return smooth + apart * (distance**2 / (distance**2 + tremble**2))
 
 
 def _parabola_weights(offsets: NDArray[np.float64]) -> NDArray[np.float32]:
-    """How much each of (K,) neighbours counts in the value at 0 of their least-squares parabola."""
-    powers = np.stack([np.ones_like(offsets), offsets / _REACH, (offsets / _REACH) ** 2], axis=1)
-    return np.linalg.pinv(powers)[0].astype(np.float32)
+    """How much each of (F, K) neighbours counts in the value at 0 of their least-squares parabola."""
+    powers = np.stack([np.ones_like(offsets), offsets / _REACH, (offsets / _REACH) ** 2], axis=2)
+    return np.linalg.pinv(powers)[:, 0].astype(np.float32)
