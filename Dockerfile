@@ -46,14 +46,14 @@ FROM base AS cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN python -m pip install --no-deps --index-url "$TORCH_INDEX" torch
 COPY --from=wheel /wheels /wheels
-RUN python -m pip install "$(echo /wheels/gdpw_pipe-*.whl)[demo,train,web]"
+RUN python -m pip install "$(echo /wheels/gdpw_pipe-*.whl)[cloud,demo,train,web]"
 USER 1000
 
 FROM base AS cuda
 RUN python -m pip install torch
 COPY --from=nvdiffrast /wheels /wheels
 COPY --from=wheel /wheels /wheels
-RUN python -m pip install "$(echo /wheels/gdpw_pipe-*.whl)[demo,train,web]" /wheels/nvdiffrast-*.whl
+RUN python -m pip install "$(echo /wheels/gdpw_pipe-*.whl)[cloud,demo,train,web]" /wheels/nvdiffrast-*.whl
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
 USER 1000
