@@ -79,6 +79,8 @@ class Networks:
     @torch.no_grad()
     def distances(self, result: Seen, truth: Seen, compared: NDArray[np.bool_]) -> Values:
         """Of whole pictures, and of results where all but the driver's face is replaced by the truth."""
+        if not self._distances:
+            return {}
         frames = self._chosen(compared)
         faces = {i: metrics.hull(truth.landmarks[i], truth.size)[..., None] for i in frames if truth.found[i]}
         values: Values = {}

@@ -101,6 +101,13 @@ def test_lpips_sees_the_frames_that_count_and_within_the_face_the_face_alone() -
     assert min(pair["lpips"] or 0 for pair in pairs) > 0.01
 
 
+def test_no_network_says_nothing() -> None:
+    seen, compared = _seen(np.zeros((2, SIZE, SIZE, 3), np.uint8)), np.ones(2, bool)
+    networks = Networks((), step=0)
+    assert networks.distances(seen, seen, compared) == networks.likeness(seen, seen, compared) == {}
+    assert networks.features(seen.images, compared) is None
+
+
 @pytest.mark.usefixtures("_at_hand")
 def test_fid_is_of_all_results_of_a_setting_beside_all_drivers(tmp_path: Path) -> None:
     networks = Networks(("fid",), step=1)
