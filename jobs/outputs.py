@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.atomic import atomic_path
 from pipeline.errors import PipelineError, Reason
-from pipeline.ledger import LedgerRow
 from pipeline.pieces import OtherConfigError, Pieces
-from pipeline.render_ledger import RenderRow
+
+if TYPE_CHECKING:  # the command line imports this file, and pyarrow would keep its help waiting
+    from pipeline.ledger import LedgerRow
+    from pipeline.render_ledger import RenderRow
 
 
 class MisuseError(PipelineError):
