@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.atomic import atomic_path
 from pipeline.errors import PipelineError, Reason
-from pipeline.pieces import OtherConfigError, Pieces
 
 if TYPE_CHECKING:  # the command line imports this file, and pyarrow would keep its help waiting
     from pipeline.ledger import LedgerRow
+    from pipeline.pieces import Pieces
     from pipeline.render_ledger import RenderRow
 
 
@@ -49,6 +49,8 @@ def resumed_folder(path: Path, config: Mapping[str, Any]) -> Pieces:
     config: the options that decide what is written, as JSON holds them.
     Raise MisuseError, with the difference, if they are other ones, and if something else is in the folder.
     """
+    from pipeline.pieces import OtherConfigError, Pieces
+
     pieces = Pieces(path)
     if not pieces.begun:
         new_folder(path)
