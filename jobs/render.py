@@ -19,6 +19,7 @@ from jobs.outputs import refuse_full_disk, resumed_folder
 from jobs.ray_stage import FailureLimit
 from jobs.render_graph import Counts, RenderGraph
 from pipeline.assembly import RUN
+from pipeline.atomic import sweep
 from pipeline.errors import Fault, PipelineError, Reason
 from pipeline.ledger import LEDGER, Status
 from pipeline.pieces import Pieces
@@ -78,6 +79,7 @@ def run(config: RenderRunConfig) -> str:
                 if row.status == Status.FAILED:
                     limit.failed(row.message)
             counts = graph.counts()
+        sweep(config.out)  # what writers that died left half written
     ledger = [*map(RenderRow.of_fault, faults), *(rows[key_of(job)] for job in jobs)]
     write_render_ledger(ledger, config.out)
     write_report(ledger, f"{len(waiting)} jobs worked on in this run: {counts}", config.out)

@@ -54,7 +54,7 @@ _GLANCE = 3.0
 _PATIENCE = 30.0
 """Seconds that generators may take to load after the first has: those that find no place do not come."""
 _STILLBORN = 10
-"""Actors one after another that die before they are ready, upon which the run ends."""
+"""How often all actors of a pool may die before one of them is ready, upon which the run ends."""
 
 
 class Resources(NamedTuple):
@@ -262,7 +262,8 @@ class _Pool:
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
-        self._stillborn = 0
+        self._size = self._stillborn = 0
+        self._doubted: set[Any] = set()
         self.idle: list[Any] = []
         self.busy: dict[Any, tuple[Any, Any]] = {}
         self.starting: dict[Any, Any] = {}
@@ -272,6 +273,7 @@ class _Pool:
 
     def resize(self, size: int) -> None:
         """Ask for what lacks of so many actors, and let those go that are too many and have nothing to do."""
+        self._size = size
         while len(self) < size:
             actor = self._make()
             self.starting[actor.ready.remote()] = actor
@@ -282,17 +284,20 @@ class _Pool:
 
     def doubt(self) -> None:
         """Ask those that are idle whether they are still there."""
-        self.starting |= {actor.ready.remote(): actor for actor in self.idle}
+        asked = {actor.ready.remote(): actor for actor in self.idle}
+        self._doubted.update(asked)
+        self.starting |= asked
         self.idle.clear()
 
     def started(self, done: Any) -> None:
         """Count an actor in that is ready, or out if it died. Raises what its stage raised when it was built."""
-        actor = self.starting.pop(done)
+        actor, had_been_ready = self.starting.pop(done), done in self._doubted
+        self._doubted.discard(done)
         try:
             ray.get(done)
         except RayActorError as error:
-            self._stillborn += 1
-            if error.actor_init_failed or self._stillborn == _STILLBORN:
+            self._stillborn += not had_been_ready
+            if error.actor_init_failed or self._stillborn >= _STILLBORN * self._size:
                 raise getattr(error, "cause", None) or PipelineError(str(error)) from None
         else:
             self._stillborn = 0
