@@ -98,31 +98,35 @@ def run_stages(
     """
     attempts = _attempts()
     items = iter(items)
-    while wave := list(islice(items, _WAVE)):
-        found = ray.cluster_resources()
-        cpus, gpus = max(found.get("CPU", 1), 1), found.get("GPU", 0)
-        count = min(workers or int(cpus), len(wave))
-        share = min(1.0, cpus / count) / sum(stage.num_cpus for stage in stages)
-        rows = [{"key": key, "value": pickle.dumps(value)} for key, value in wave]
-        data = _dataset(rows, bytes_in_flight)
-        for number, stage in enumerate(stages):
-            data = data.flat_map(
-                _Worker,
-                fn_constructor_args=(stage.stage, stage.config, number, attempts, run),
-                compute=ActorPoolStrategy(
-                    min_size=1,
-                    initial_size=count,
-                    max_size=min(workers or _WAVE, len(wave)),
-                    max_tasks_in_flight_per_actor=2,
-                ),
-                num_cpus=floor(1000 * share * stage.num_cpus) / 1000,
-                num_gpus=min(stage.num_gpus, gpus / count) or None,
-            )
-        for row in data.iter_rows():
-            value = pickle.loads(row["value"])
-            if limit and isinstance(value, Failed):
-                limit.failed(value.message)
-            yield row["key"], value
+    try:
+        while wave := list(islice(items, _WAVE)):
+            found = ray.cluster_resources()
+            cpus, gpus = max(found.get("CPU", 1), 1), found.get("GPU", 0)
+            count = min(workers or int(cpus), len(wave))
+            share = min(1.0, cpus / count) / sum(stage.num_cpus for stage in stages)
+            rows = [{"key": key, "value": pickle.dumps(value)} for key, value in wave]
+            data = _dataset(rows, bytes_in_flight)
+            for number, stage in enumerate(stages):
+                data = data.flat_map(
+                    _Worker,
+                    fn_constructor_args=(stage.stage, stage.config, number, attempts, run),
+                    compute=ActorPoolStrategy(
+                        min_size=1,
+                        initial_size=count,
+                        max_size=min(workers or _WAVE, len(wave)),
+                        max_tasks_in_flight_per_actor=2,
+                    ),
+                    num_cpus=floor(1000 * share * stage.num_cpus) / 1000,
+                    num_gpus=min(stage.num_gpus, gpus / count) or None,
+                )
+            for row in data.iter_rows():
+                value = pickle.loads(row["value"])
+                if limit and isinstance(value, Failed):
+                    limit.failed(value.message)
+                yield row["key"], value
+    finally:  # Ray Data remembers what it had to do, and with it the actor, as long as this process is connected
+        if ray.is_initialized():
+            ray.kill(attempts)
 
 
 def _dataset(rows: list[Row], bytes_in_flight: int) -> ray.data.Dataset:

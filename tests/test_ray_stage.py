@@ -7,10 +7,13 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import RayActorError
 
+from jobs import ray_stage
 from jobs.cluster import cluster
 from jobs.ray_stage import RETRIES, Failed, FailureLimit, RayStage, TooManyFailedError, run_stages
 from pipeline.errors import PipelineError, Reason
@@ -69,7 +72,7 @@ class Die:
             attempts = len(list(self.trouble.folder.iterdir()))
             if attempts < self.deaths:
                 (self.trouble.folder / str(attempts)).touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGSEGV)
         return number
 
 
@@ -175,3 +178,20 @@ def test_a_cluster_within_another_leaves_it_alone() -> None:
     with cluster() as cpus:
         assert cpus == 1
     assert ray.is_initialized()
+
+
+def test_nothing_of_a_run_is_left_in_a_ray_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, begin = [], ray_stage._attempts
+
+    def remembered() -> Any:
+        begun.append(begin())
+        return begun[-1]
+
+    monkeypatch.setattr(ray_stage, "_attempts", remembered)
+    stages = [RayStage(stage=Double, config=2, num_cpus=0.5)]
+    assert sorted(run_stages([("a", 1), ("b", 2)], stages, workers=1)) == [("a", 2), ("b", 4)]
+    next(run_stages([("a", 1), ("b", 2)], stages, workers=1))  # and left there
+    for actor in begun:
+        with pytest.raises(RayActorError):
+            ray.get(actor.begin.remote(("any",)))
+    assert len(begun) == 2
