@@ -41,6 +41,7 @@ def with_margin(portrait: Portrait, share: float = MARGIN) -> Stage:
 def staged(portrait: Portrait, model: ModelConfig, *, pasted: bool) -> Stage:
     """The portrait as the model is to see it: with a margin where it makes use of one.
 
-    pasted: the result goes back into the portrait's picture. Then what lies around it must stay as it is there.
+    pasted: the result goes back into the portrait's picture. Then the square's rim must stay as it is there, and what
+    of the square lies outside the picture, mirrored, must not come in as black.
     """
-    return with_margin(portrait) if model.sees_around and not pasted else Stage.of(portrait.take)
+    return with_margin(portrait, 0 if pasted else MARGIN) if model.sees_around else Stage.of(portrait.take)

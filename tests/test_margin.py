@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from toy_session import toy_source
 
 from pipeline.crop import Window, cut_window
-from pipeline.margin import with_margin
+from pipeline.margin import staged, with_margin
+from pipeline.models import ModelConfig
 from pipeline.portrait import Portrait
 
 SIZE = 16
@@ -49,3 +52,18 @@ def test_beyond_the_picture_is_its_mirror_image(corner: tuple[int, int]) -> None
     np.testing.assert_allclose(wide[3, 4:20].astype(int), wide[4, 4:20], atol=1)
     np.testing.assert_allclose(wide[0, 4:20].astype(int), wide[7, 4:20], atol=1)
     np.testing.assert_allclose(wide[4:20, 0].astype(int), wide[4:20, 7], atol=1)
+
+
+def test_a_portrait_that_is_pasted_back_has_no_margin_and_no_black_from_outside_its_picture() -> None:
+    made = portrait(Window(-8, 0, 32))
+    stage = staged(made, ModelConfig(), pasted=True)
+    assert stage.take.size == stage.shown == SIZE
+    np.testing.assert_allclose(stage.take.vertices, made.take.vertices, atol=1e-4)
+    assert made.take.images[0, 8:, :4].max() == 0
+    assert stage.take.images[0, 8:, :4].max(-1).min() > 0
+
+
+def test_a_network_trained_on_the_square_sees_the_square(tmp_path: Path) -> None:
+    made = portrait(Window(20, 15, 32))
+    stage = staged(made, ModelConfig(checkpoint=tmp_path / "any.pth"), pasted=False)
+    assert stage.take is made.take
