@@ -53,7 +53,7 @@ def _folder_name(name: str) -> str:
     return f"%2E{encoded[1:]}" if encoded.startswith(".") else encoded
 
 
-def write_frame(folder: Path, number: int, jpeg: bytes, vertices: NDArray[np.float32]) -> None:
+def write_frame(folder: Path, number: int, jpeg: bytes | memoryview, vertices: NDArray[np.float32]) -> None:
     """Write a frame into its training folder, the mesh first: the original looks for pictures and expects their meshes.
 
     jpeg: the encoded picture, kept byte by byte. vertices: (V, 3), x and y in its pixels.

@@ -63,9 +63,12 @@ def test_each_target_is_made_of_known_stages_whose_every_instruction_is_understo
     ["ADD x /x", "RUN --mount=type=cache,target=/root pip", "COPY --chown=1 a /a", "CMD ls", "ENV A=$B", "RUN <<EOF"],
 )
 def test_what_it_could_not_do_is_an_error_that_names_the_line(check_image: ModuleType, line: str) -> None:
-    with pytest.raises(check_image.ImageError, match="Dockerfile:3: .* is not understood"):
-        (stage,) = check_image.parse(f"FROM debian AS one\n# a comment\n{line}\n")
+    def take(text: str) -> None:
+        (stage,) = check_image.parse(text)
         check_image.apply(stage.instructions[0], check_image.Settings(), {}, {})
+
+    with pytest.raises(check_image.ImageError, match=r"Dockerfile:3: .* is not understood"):
+        take(f"FROM debian AS one\n# a comment\n{line}\n")
 
 
 def test_lines_are_joined_and_arguments_of_the_build_come_before_defaults(check_image: ModuleType) -> None:
