@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.atomic import atomic_path
 from pipeline.errors import PipelineError
+from pipeline.storage import locate
 from pipeline.video import plain_name
 
 Encoder = Literal["auto", "libx264", "h264_nvenc", "h264_videotoolbox"]
@@ -153,7 +154,7 @@ def _open_sound(path: str | Path | None) -> Iterator[av.container.InputContainer
     if path is None:
         yield None
         return
-    with av.open(plain_name(Path(path))) as container:
+    with av.open(plain_name(locate(path))) as container:
         yield container
 
 

@@ -94,6 +94,8 @@ class Server:
 def running_server(log: Path) -> Iterator[Server]:
     """A server with an empty bucket, and the environment by which S3's clients find it. Skips without moto."""
     pytest.importorskip("moto.server", reason="needs moto, of the extra dev, as an S3 server")
+    from pipeline.s3 import S3
+
     port = _free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with log.open("wb") as lines, subprocess.Popen(command, stdout=lines, stderr=lines) as process:
@@ -108,6 +110,7 @@ def running_server(log: Path) -> Iterator[Server]:
                 patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
                 patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
                 urlopen(Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT")).close()
+                S3.clear_instance_cache()  # clients of the server of another module
                 yield server
                 server.door.shut()
         finally:
