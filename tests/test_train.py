@@ -183,7 +183,7 @@ def together(dataset: Path, small_ray: None, tmp_path_factory: pytest.TempPathFa
 def test_two_workers_train_on_the_same_pairs_to_the_same_losses_as_one(alone: Path, together: Path) -> None:
     """Up to rounding, which two players that answer each other let grow from step to step."""
     for step, (one, two) in enumerate(zip(terms(alone)[:8], terms(together)[:8], strict=True)):
-        assert two == pytest.approx(one, rel=1e-5 if step < 2 else 1e-3)
+        assert two == pytest.approx(one, rel=1e-6 if step < 2 else 1e-4 if step < 5 else 1e-3)
 
 
 def test_a_killed_worker_is_replaced_and_the_losses_are_those_of_a_run_without_a_death(
