@@ -8,10 +8,8 @@ took no part in a second fit. Milliseconds a frame are of the fit alone; the fir
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,24 +19,18 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from fit_measures import measure  # noqa: E402
+from footage import cropped_tracks, footage_parser  # noqa: E402
 
 from fit_deca.head import load_generic_head  # noqa: E402
 from fit_deca.landmarks import LandmarkConfig  # noqa: E402
-from pipeline.crop import CropConfig, CropTrack  # noqa: E402
 from pipeline.fit import FitConfig, FitTrack  # noqa: E402
-from pipeline.records import Track  # noqa: E402
-from pipeline.sources import scan  # noqa: E402
-from pipeline.tracks import FindTracks, TrackConfig  # noqa: E402
 
 COLUMNS = "frames median   p95  held out   yaw pitch   edges  jitter shaking    ms"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=Path, required=True, help="a video, or a folder of videos")
+    parser = footage_parser(__doc__)
     parser.add_argument("--held-out", type=int, default=100, help="points left out of the second fit")
-    parser.add_argument("--max-frames", type=int, help="only the first frames of each track")
-    parser.add_argument("--size", type=int, default=256, help="side of the crops in pixels")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -46,34 +38,23 @@ def main() -> None:
 
     head = load_generic_head()
     held_out = tuple(np.random.default_rng(0).choice(478, options.held_out, replace=False).tolist())
-    crop = CropTrack(CropConfig(size=options.size))
     fit = FitTrack(FitConfig(device=options.device))
     fit_some = FitTrack(FitConfig(device=options.device, landmarks=LandmarkConfig(held_out=held_out)))
 
     print(f"{'clip':36} {COLUMNS}")
-    with FindTracks(TrackConfig()) as find:
-        for clip in scan(options.clips).clips:
-            for track in find(clip).tracks:
-                track = first_frames(track, options.max_frames)
-                crops = crop(track)
-                start = time.perf_counter()
-                fitted = fit(track, crops)
-                milliseconds = (time.perf_counter() - start) / len(track) * 1000
-                found = measure(head, track, crops, fitted)
-                held = np.median(fit_some(track, crops).error_px[:, held_out]) if held_out else np.nan
-                name = f"{clip.clip}/{track.index}"
-                print(
-                    f"{name:36} {len(track):6d} {found.error_median:6.2f} {found.error_p95:5.2f}"
-                    f" {held:9.2f} {found.yaw:5.1f} {found.pitch:5.1f} {found.edges_kept:7.2%} {found.jitter:7.3f}"
-                    f" {found.shaking:7.3f} {milliseconds:5.1f}",
-                    flush=True,
-                )
-
-
-def first_frames(track: Track, count: int | None) -> Track:
-    """The beginning of a track."""
-    names = ("numbers", "times", "landmarks", "head_pose")
-    return replace(track, **{name: getattr(track, name)[:count] for name in names})
+    for name, track, crops in cropped_tracks(options):
+        start = time.perf_counter()
+        fitted = fit(track, crops)
+        milliseconds = (time.perf_counter() - start) / len(track) * 1000
+        found = measure(head, track, crops, fitted)
+        held = np.median(fit_some(track, crops).error_px[:, held_out]) if held_out else np.nan
+        name = f"{name}/{track.index}"
+        print(
+            f"{name:36} {len(track):6d} {found.error_median:6.2f} {found.error_p95:5.2f}"
+            f" {held:9.2f} {found.yaw:5.1f} {found.pitch:5.1f} {found.edges_kept:7.2%} {found.jitter:7.3f}"
+            f" {found.shaking:7.3f} {milliseconds:5.1f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

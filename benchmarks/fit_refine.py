@@ -10,7 +10,6 @@ DECA; and of these codes refined. "tracked" is the jitter of the tracked points 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -21,17 +20,14 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests")]
 
 from fit_measures import jitter  # noqa: E402
-from fit_quality import first_frames  # noqa: E402
+from footage import cropped_tracks, footage_parser  # noqa: E402
 
 from fit_deca.codes import Codes  # noqa: E402
 from fit_deca.landmarks import FitResult  # noqa: E402
 from fit_deca.rotation import axis_angle_to_matrix, matrix_to_axis_angle  # noqa: E402
-from pipeline.crop import CropConfig, CropTrack  # noqa: E402
 from pipeline.fit import FitConfig, FitTrack  # noqa: E402
 from pipeline.fitters import CroppedTrack, LandmarkTracks, pose_track  # noqa: E402
 from pipeline.records import Fit  # noqa: E402
-from pipeline.sources import scan  # noqa: E402
-from pipeline.tracks import FindTracks, TrackConfig  # noqa: E402
 
 _DEGREES, _SCALE = 10.0, 0.1
 
@@ -74,23 +70,16 @@ def compare(stage: FitTrack, fitter: LandmarkTracks, cropped: CroppedTrack) -> s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=Path, required=True, help="a video, or a folder of videos")
-    parser.add_argument("--max-frames", type=int, help="only the first frames of each track")
-    parser.add_argument("--size", type=int, default=256, help="side of the crops in pixels")
-    options = parser.parse_args()
+    options = footage_parser(__doc__).parse_args()
     torch.set_num_threads(1)
 
     config = FitConfig()
-    stage, crop = FitTrack(config), CropTrack(CropConfig(size=options.size))
+    stage = FitTrack(config)
     fitter = LandmarkTracks(stage.flame, "optimise", config.landmarks)
     print(f"{'clip':32} frames   landmarks: error, p95, jitter   perturbed   refined   tracked")
-    with FindTracks(TrackConfig()) as find:
-        for clip in scan(options.clips).clips:
-            for track in find(clip).tracks:
-                track = first_frames(track, options.max_frames)
-                line = compare(stage, fitter, CroppedTrack(track, crop(track)))
-                print(f"{clip.clip:32} {len(track):6d}  {line}", flush=True)
+    for name, track, crops in cropped_tracks(options):
+        line = compare(stage, fitter, CroppedTrack(track, crops))
+        print(f"{name:32} {len(track):6d}  {line}", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ with the One-Euro filter over expression, pose and camera in the picture, and th
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -18,18 +17,15 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests")]
 
-from fit_quality import first_frames  # noqa: E402
+from footage import cropped_tracks, footage_parser  # noqa: E402
 
 from fit_deca.smoothing import OneEuroConfig  # noqa: E402
-from pipeline.crop import CropConfig, CropTrack  # noqa: E402
 from pipeline.fit import FitConfig, FitTrack  # noqa: E402
 from pipeline.jitter import jitter_px  # noqa: E402
 from pipeline.performance import Performance  # noqa: E402
 from pipeline.records import Crops, Track  # noqa: E402
 from pipeline.render import posed  # noqa: E402
 from pipeline.shards import FaceModelStamp  # noqa: E402
-from pipeline.sources import scan  # noqa: E402
-from pipeline.tracks import FindTracks, TrackConfig  # noqa: E402
 from pipeline.transfer import smoothed  # noqa: E402
 
 
@@ -50,20 +46,13 @@ def compare(fit_track: FitTrack, track: Track, crops: Crops) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=Path, required=True, help="a video, or a folder of videos")
-    parser.add_argument("--max-frames", type=int, help="only the first frames of each track")
-    parser.add_argument("--size", type=int, default=256, help="side of the crops in pixels")
-    options = parser.parse_args()
+    options = footage_parser(__doc__).parse_args()
     torch.set_num_threads(1)
 
-    fit_track, crop = FitTrack(FitConfig(fitter="landmarks")), CropTrack(CropConfig(size=options.size))
+    fit_track = FitTrack(FitConfig(fitter="landmarks"))
     print(f"{'clip':32} frames   jitter: without, with   moved")
-    with FindTracks(TrackConfig()) as find:
-        for clip in scan(options.clips).clips:
-            for track in find(clip).tracks:
-                track = first_frames(track, options.max_frames)
-                print(f"{clip.clip:32} {len(track):6d}  {compare(fit_track, track, crop(track))}", flush=True)
+    for name, track, crops in cropped_tracks(options):
+        print(f"{name:32} {len(track):6d}  {compare(fit_track, track, crops)}", flush=True)
 
 
 if __name__ == "__main__":
