@@ -4,6 +4,7 @@
 
 The undisturbed run has one worker a stage and tells how long a run takes; the killed ones have two. Every other kill
 hits the driver and all of its group, the rest one of its workers or decoders, after which the run must go on by itself.
+Where a run comes to its end, its shards are compared, and the kills that are left hit runs into another folder.
 Exit code 1 if a shard differs, or an input has no or several rows in the ledger.
 """
 
@@ -18,10 +19,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.processes import workers
 from pipeline.ledger import read_ledger, read_manifest
 
 ROOT = Path(__file__).parents[1]
@@ -33,15 +36,37 @@ def start(source: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*command, "--workers", str(workers)], start_new_session=True, env=environment)
 
 
-def workers_of(process: subprocess.Popen[bytes]) -> list[tuple[int, str]]:
-    """Numbers and names of Ray's workers and the decoders below a process."""
-    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in found.splitlines()[1:]]
-    family = {process.pid}
-    while more := {int(pid) for pid, parent, _ in rows if int(parent) in family} - family:
-        family |= more
-    marks = ("ray::", "decoder_process")
-    return [(int(pid), name[:60]) for pid, _, name in rows if int(pid) in family and any(m in name for m in marks)]
+class Killer:
+    """Kills at moments between none and all of `seconds` after the start of a run."""
+
+    def __init__(self, source: Path, seconds: float, rng: random.Random) -> None:
+        self._source, self._seconds, self._rng = source, seconds, rng
+
+    def until_done(self, out: Path, first: int, last: int) -> int:
+        """Begin runs into a folder until one ends by itself, which has been killed at first, first + 1, ... last at
+        most. Returns the number of the kill that comes next."""
+        number = first
+        while True:
+            process = start(self._source, out, 2)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(self._rng.uniform(0, self._seconds) if number <= last else None)
+            if process.poll() is None:
+                self._kill(process, number)
+                number += 1
+            if process.wait() == 0:
+                return number
+            if process.returncode != -signal.SIGKILL:
+                sys.exit(f"the run after kill {number - 1} failed")
+
+    def _kill(self, process: subprocess.Popen[bytes], number: int) -> None:
+        if number % 2 or not (found := workers(process.pid)):
+            os.killpg(process.pid, signal.SIGKILL)
+            print(f"kill {number}: the driver", flush=True)
+        else:
+            chosen = self._rng.choice(found)
+            with suppress(ProcessLookupError):
+                os.kill(chosen.pid, signal.SIGKILL)
+            print(f"kill {number}: {chosen.name[:60]}", flush=True)
 
 
 def main() -> None:
@@ -53,40 +78,23 @@ def main() -> None:
     options = parser.parse_args()
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
-        straight, killed = Path(scratch, "straight"), Path(scratch, "killed")
+        straight = Path(scratch, "straight")
         begin = time.monotonic()
         if start(options.input, straight, 1).wait():
             sys.exit("the undisturbed run failed")
         seconds = time.monotonic() - begin
         print(f"undisturbed: {seconds:.0f} s", flush=True)
-        done = 0
+        killer, done, folders = Killer(options.input, seconds, rng), 0, 0
         while done < options.kills:
-            process = start(options.input, killed, 2)
-            moment = rng.uniform(0, seconds)
-            try:
-                process.wait(moment)
-            except subprocess.TimeoutExpired:
-                done += 1
-            else:
-                print(f"done before it was killed, after {done} kills: the rest hits finished runs", flush=True)
-                done += 1
-                continue
-            workers = workers_of(process)
-            if done % 2 or not workers:
-                os.killpg(process.pid, signal.SIGKILL)
-                print(f"kill {done}: the driver after {moment:.1f} s", flush=True)
-            else:
-                number, name = rng.choice(workers)
-                os.kill(number, signal.SIGKILL)
-                print(f"kill {done}: {name} after {moment:.1f} s, exit {process.wait()}", flush=True)
-            process.wait()
-        if start(options.input, killed, 2).wait():
-            sys.exit("the last run failed")
-        sys.exit(compare(straight, killed))
+            folders += 1
+            killed = Path(scratch, f"killed{folders}")
+            done = killer.until_done(killed, done + 1, options.kills) - 1
+            if not compare(straight, killed):
+                sys.exit(1)
 
 
-def compare(straight: Path, killed: Path) -> int:
-    """Say what differs. Returns the exit code."""
+def compare(straight: Path, killed: Path) -> bool:
+    """Whether the killed runs left what the undisturbed one did; says what differs."""
     names = [path.name for path in sorted(straight.glob("*.tar"))]
     same = [path.name for path in sorted(killed.glob("*.tar"))] == names
     same = same and all((straight / name).read_bytes() == (killed / name).read_bytes() for name in names)
@@ -95,7 +103,7 @@ def compare(straight: Path, killed: Path) -> int:
     manifest = read_manifest(killed) == read_manifest(straight)
     print(f"{len(names)} shards byte-identical: {same}; manifest equal: {manifest}")
     print(f"{len(rows)} inputs with one row each in the ledger: {once}")
-    return 0 if same and once and manifest else 1
+    return same and once and manifest
 
 
 if __name__ == "__main__":

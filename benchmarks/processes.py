@@ -40,6 +40,17 @@ def below(root: int) -> list[Process]:
     return [process for process in found if process]
 
 
+def workers(root: int) -> list[Process]:
+    """What does the work of a run below its driver: Ray's workers, and decoders. Not the agents of Ray's node, which
+    takes the death of one for its own."""
+    marks, agents = ("ray::", "pipeline.decoder_process"), ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+    return [
+        process
+        for process in below(root)
+        if any(mark in process.name for mark in marks) and not process.name.startswith(agents)
+    ]
+
+
 def read_process(pid: int) -> Process | None:
     """None where it has ended."""
     place = Path(f"/proc/{pid}")

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import workers
 from pipeline.ledger import read_ledger, read_manifest
 
 CLIPS = 6
@@ -33,16 +35,6 @@ def wait_for(process: subprocess.Popen[bytes], out: Path, pattern: str, count: i
         time.sleep(0.02)
 
 
-def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
-    """Ray's workers and decoders below a process."""
-    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in found.splitlines()[1:]]
-    family = {process.pid}
-    while more := {int(pid) for pid, parent, _ in rows if int(parent) in family} - family:
-        family |= more
-    return [int(pid) for pid, _, args in rows if int(pid) in family and ("ray::" in args or "decoder_process" in args)]
-
-
 @pytest.mark.timeout(900)
 def test_kills_of_driver_and_workers_leave_no_trace(excerpt: Path, tmp_path: Path) -> None:
     inputs, straight, killed = (tmp_path / name for name in ("in", "straight", "killed"))
@@ -59,8 +51,11 @@ def test_kills_of_driver_and_workers_leave_no_trace(excerpt: Path, tmp_path: Pat
         assert process.wait() == -signal.SIGKILL, "it was to be killed before it was done"
     process = start(inputs, killed, workers=1)
     wait_for(process, killed, ".pieces/*/*.json", 5)
-    for pid in workers_of(process):
-        os.kill(pid, signal.SIGKILL)
+    doomed = workers(process.pid)
+    assert any("MapWorker" in worker.name for worker in doomed)
+    for worker in doomed:
+        with suppress(ProcessLookupError):  # ended with the one before
+            os.kill(worker.pid, signal.SIGKILL)
     assert process.wait() == 0
 
     names = [path.name for path in sorted(straight.glob("*.tar"))]
