@@ -184,9 +184,12 @@ class _Worker:
 
 
 def _attempts() -> Any:
-    """`_Attempts` on the node of this process: any other may be lost."""
+    """`_Attempts` on the node of this process: any other may be lost. If it dies itself, it begins again and forgets:
+    then an item may be tried more often than stated, but the run goes on."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return _Attempts.options(num_cpus=0, scheduling_strategy=here).remote()  # type: ignore[attr-defined]
+    return _Attempts.options(  # type: ignore[attr-defined]
+        num_cpus=0, scheduling_strategy=here, max_restarts=-1, max_task_retries=-1
+    ).remote()
 
 
 @ray.remote
@@ -202,4 +205,4 @@ class _Attempts:
         return self._begun[attempt] - 1
 
     def end(self, attempt: tuple[Any, ...]) -> None:
-        del self._begun[attempt]
+        self._begun.pop(attempt, None)
