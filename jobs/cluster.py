@@ -32,8 +32,8 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int
     code of this process. None starts Ray on this machine and stops it afterwards.
     cpus: how many that may use; None for all that this process may run on. Within a Ray that this process is connected
     to already, that one is used and left alone.
-    Ray's own messages stay in its log files. Raises PipelineError where no cluster runs at the address, and for one of
-    Ray's client, which lacks what Ray Data and Ray Train need of a driver.
+    Ray's own messages stay in its log files. Raises PipelineError where no cluster runs at the address, or a new Ray
+    does not start, and for an address of Ray's client, which lacks what Ray Data and Ray Train need of a driver.
     """
     if address:
         _refuse_client(address)
@@ -43,7 +43,7 @@ def cluster(address: str | None = None, cpus: int | None = None) -> Iterator[int
 
     own = not ray.is_initialized()
     if own:
-        with _quiet_stderr():
+        with _quiet_stderr(), _one_error(address):
             ray.init(
                 address=address or "local",
                 num_cpus=None if address else cpus or cores(),
@@ -84,6 +84,16 @@ def _refuse_silence(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
     except OSError as error:
         raise PipelineError(f"no Ray cluster at {address} (--address): {error}") from error
+
+
+@contextmanager
+def _one_error(address: str | None) -> Iterator[None]:
+    """What keeps Ray from starting, such as too busy a machine, or from joining a cluster, as a PipelineError."""
+    try:
+        yield
+    except Exception as error:  # Ray raises Exception itself
+        what = f"no Ray cluster at {address} (--address)" if address else "Ray did not start on this machine"
+        raise PipelineError(f"{what}: {str(error).splitlines()[0]}") from error
 
 
 @contextmanager

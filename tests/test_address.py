@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import ray
+from packaging.version import Version
 from ray.cluster_utils import Cluster
 
-from jobs.cluster import code
+from jobs.cluster import cluster, code
 from jobs.preprocess import PreprocessConfig, run
 from pipeline.errors import PipelineError
 from pipeline.ledger import Status, read_ledger
@@ -76,6 +77,39 @@ def test_workers_run_the_code_of_the_command_whatever_is_installed_there(running
     places = done.stdout.splitlines()
     assert [Path(place).parent.name for place in places] == ["fit_deca", "gdpw", "jobs", "pipeline"]
     assert all("/py_modules_files/" in place for place in places), places
+
+
+OWN = """
+import os, subprocess, sys
+from jobs.cluster import cluster
+
+with cluster(cpus=1):
+    import ray
+    address = ray.get_runtime_context().gcs_address
+    visit = f"import ray; ray.init(address={address!r}); print('in')"
+    for change in ({}, {"RAY_AUTH_TOKEN": "0" * 64}, {"RAY_AUTH_MODE": "disabled"}):
+        command = [sys.executable, "-c", visit]
+        done = subprocess.run(command, env=os.environ | change, capture_output=True, text=True, check=False)
+        print(done.stdout.strip() or ("AuthenticationError" in done.stderr and "kept out"))
+"""
+
+
+def test_a_ray_of_ones_own_lets_nobody_in_without_its_token() -> None:
+    """Ray's default since it has tokens for local clusters; its ports are open to the network."""
+    if Version(ray.__version__) < Version("2.60"):
+        pytest.skip("this Ray has no token of its own accord")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    done = subprocess.run([sys.executable, "-c", OWN], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["in", "kept out", "kept out"], done.stderr
+
+
+def test_a_ray_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(**_: object) -> None:
+        raise Exception("The current node timed out during startup.\nmore")
+
+    monkeypatch.setattr(ray, "init", busy)
+    with pytest.raises(PipelineError, match=r"^Ray did not start on this machine: .* during startup\.$"), cluster():
+        pass
 
 
 def test_an_address_where_nothing_runs_is_named(excerpt: Path, tmp_path: Path) -> None:
