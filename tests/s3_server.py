@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 from urllib.request import Request, urlopen
 
 import pytest
@@ -71,10 +72,55 @@ def _pass_on(one: socket.socket, other: socket.socket) -> None:
 class Server:
     """door: what clients come through. address: of the door."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self.door = Door(port)
+    def __init__(self, log: IO[bytes]) -> None:
+        self._log = log
+        self._port = _free_port()
+        self._process = self._begun()
+        self.door = Door(self._port)
         self.address = f"http://127.0.0.1:{self.door.port}"
+        self._client().create_bucket(Bucket=BUCKET)
+
+    def restart(self) -> None:
+        """Kill it while clients are at work, and begin another one with the objects that lay there, as on a disk.
+
+        What clients had under way is lost: their requests, and uploads in parts.
+        """
+        self.door.shut()
+        client = self._client()
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        names = [found["Key"] for page in pages for found in page.get("Contents", ())]
+        kept = {name: client.get_object(Bucket=BUCKET, Key=name) for name in names}
+        kept = {name: (found["Body"].read(), found["Metadata"]) for name, found in kept.items()}
+        self._process.kill()
+        self._process.wait()
+        self._process = self._begun()
+        client.create_bucket(Bucket=BUCKET)
+        for name, (data, noted) in kept.items():
+            client.put_object(Bucket=BUCKET, Key=name, Body=data, Metadata=noted)
+        self.door.open()
+
+    def stop(self) -> None:
+        self.door.shut()
+        self._process.terminate()
+        self._process.wait()
+
+    def _begun(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)]
+        process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        _wait_for(self._port, process)
+        return process
+
+    def _client(self) -> Any:
+        """Of the server itself, past the door."""
+        import boto3  # comes with moto
+
+        return boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{self._port}",
+            aws_access_key_id=KEY,
+            aws_secret_access_key=SECRET,
+            region_name="us-east-1",
+        )
 
     @contextmanager
     def refusing_strangers(self) -> Iterator[None]:
@@ -96,12 +142,9 @@ def running_server(log: Path) -> Iterator[Server]:
     pytest.importorskip("moto.server", reason="needs moto, of the extra dev, as an S3 server")
     from pipeline.s3 import S3
 
-    port = _free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with log.open("wb") as lines, subprocess.Popen(command, stdout=lines, stderr=lines) as process:
+    with log.open("wb") as lines:
+        server = Server(lines)
         try:
-            _wait_for(port, process)
-            server = Server(port)
             with pytest.MonkeyPatch.context() as patch:
                 for name in [name for name in os.environ if name.startswith("AWS_")]:
                     patch.delenv(name)
@@ -109,12 +152,10 @@ def running_server(log: Path) -> Iterator[Server]:
                 patch.setenv("AWS_ACCESS_KEY_ID", KEY)
                 patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
                 patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-                urlopen(Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT")).close()
                 S3.clear_instance_cache()  # clients of the server of another module
                 yield server
-                server.door.shut()
         finally:
-            process.terminate()
+            server.stop()
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

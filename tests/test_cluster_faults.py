@@ -7,137 +7,49 @@ leave on one node that nothing happens to.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 import ray
-from ray.cluster_utils import Cluster
 from synthetic_dataset import MadeTrack, write_dataset
 from test_ray_stage import Die, Trouble
+from three_nodes import (
+    PATIENCE,
+    RENDERED,
+    TRAINED,
+    Nodes,
+    disturb,
+    finish,
+    results_in,
+    start,
+    steps_in,
+    terms,
+    three_nodes,
+    wait_for,
+)
 
 from jobs.cluster import cluster
 from jobs.ray_stage import RETRIES, Failed, RayStage, run_stages
-from jobs.run_folder import RunFolder
-from pipeline.errors import PipelineError, Reason
+from pipeline.errors import Reason
 from pipeline.ledger import Status, read_ledger, read_manifest
-from pipeline.progress import read_progress
 from pipeline.render_ledger import read_render_ledger
 
-ROOT = Path(__file__).parents[1]
-PATIENCE = 600.0
-STORE = 80_000_000
 CLIPS = 8
 PEOPLE = 12
-RENDERED = ["--size", "64"]
-TRAINED = ["--preset", "tiny", "--steps", "16", "--workers", "2", "--no-tensorboard"]
-TRAINED += ["--set", "every.metrics=1", "--set", "every.checkpoint=4"]
 
 pytestmark = pytest.mark.timeout(3 * PATIENCE)
 
 
-class Nodes:
-    """A head, which nothing happens to, and two workers with a CPU each."""
-
-    def __init__(self) -> None:
-        settings = {"health_check_period_ms": 1000, "health_check_initial_delay_ms": 1000}
-        settings |= {"metrics_report_interval_ms": 500}
-        head = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, "_system_config": settings}
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
-        self.address = self._cluster.address
-        for _ in range(2):
-            self.join()
-
-    def join(self) -> None:
-        self._cluster.add_node(num_cpus=1, object_store_memory=STORE)
-
-    def kill_one_with(self, worker: str) -> bool:
-        """Kill the first node, but the head, that has such a worker; False if none has one by now."""
-        import psutil  # ray brings it along, on a path that it adds when it is imported
-
-        for node in list(self._cluster.worker_nodes):
-            raylet = node.all_processes["raylet"][0].process.pid
-            names = [
-                process.info["cmdline"]
-                for process in psutil.process_iter(["cmdline", "ppid"])
-                if process.info["ppid"] == raylet
-            ]
-            if any(worker in " ".join(name or []) for name in names):
-                self._cluster.remove_node(node, allow_graceful=False)
-                return True
-        return False
-
-    def metrics(self) -> str:
-        """What Prometheus would read."""
-        said = ""
-        for node in (self._cluster.head_node, *self._cluster.worker_nodes):
-            with urlopen(f"http://{node.node_ip_address}:{node.metrics_export_port}/metrics", timeout=60) as answer:
-                said += answer.read().decode()
-        return said
-
-    def close(self) -> None:
-        self._cluster.shutdown()
-
-
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
-    """Their workers find the stages of the tests too."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (Path(__file__).parent, ROOT))))
-        nodes = Nodes()
+    with three_nodes() as nodes:
         yield nodes
-        nodes.close()
-
-
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "jobs.cli", *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen[str]) -> None:
-    """Wait for a command that is to end well."""
-    _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, said
-
-
-def wait_for(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
-    """Until something happened. The command may not end before."""
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def disturb(nodes: Nodes, process: subprocess.Popen[str], worker: str, got: Callable[[], int]) -> None:
-    """Kill a node that works for the command once that has got something, and have another one join."""
-    try:
-        wait_for(process, lambda: got() >= 1 and nodes.kill_one_with(worker))
-        nodes.join()
-        finish(process)
-    finally:
-        process.kill()
-
-
-def results_in(out: Path) -> int:
-    try:
-        return read_progress(out).statuses.total()
-    except PipelineError:  # not begun
-        return 0
-
-
-def steps_in(run: Path) -> int:
-    return (RunFolder(run).last_metrics() or {"step": -1})["step"] + 1
 
 
 @pytest.fixture(scope="module")
@@ -197,15 +109,9 @@ def test_training_of_two_workers_loses_a_node_and_no_loss_differs(nodes: Nodes, 
     process = start("train", dataset, tmp_path / "run", *TRAINED, "--address", nodes.address)
     disturb(nodes, process, "RayTrainWorker", lambda: steps_in(tmp_path / "run") - 4)
 
-    calm, run = (_terms(tmp_path / name) for name in ("calm", "run"))
+    calm, run = (terms(tmp_path / name) for name in ("calm", "run"))
     assert [row["step"] for row in run] == list(range(16))
     assert run == calm
-
-
-def _terms(run: Path) -> list[dict[str, float]]:
-    """The numbers of all steps, without those that depend on the clock."""
-    others = ("pairs_per_second", "data_wait_share")
-    return [{n: v for n, v in row.items() if n not in others} for row in RunFolder(run).read_metrics()]
 
 
 def test_a_stage_that_segfaults_on_one_input_loses_that_one_alone(nodes: Nodes, tmp_path: Path) -> None:

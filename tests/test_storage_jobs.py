@@ -1,4 +1,4 @@
-"""Commands whose inputs and outputs lie on an S3 server, which is away for a while in the middle: as from a folder."""
+"""Commands whose inputs and outputs lie on an S3 server, which is begun again in the middle: as from a folder."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def straight(tmp_path_factory: pytest.TempPathFactory, server: Server, excerpt: 
 def dataset(server: Server, clips: Path) -> Path:
     """The dataset, made in two runs: the first is killed after a clip, and somebody deletes the parts that it left.
 
-    During the second the server is away for some seconds.
+    During the second the server is killed and begun again.
     """
     out = locate(f"s3://{BUCKET}/dataset")
     config = PreprocessConfig(input=clips, out=out, shard_bytes=100_000)
@@ -77,17 +77,16 @@ def dataset(server: Server, clips: Path) -> Path:
     remove(tree(out / PARTS))
 
     def away_for_a_while(self: Assembly, *found: Any) -> None:
-        if not timers:
-            server.door.shut()
-            timers.append(threading.Timer(4, server.door.open))
-            timers[0].start()
+        if not restarts:
+            restarts.append(threading.Thread(target=server.restart))
+            restarts[0].start()
         add(self, *found)
 
-    timers: list[threading.Timer] = []
+    restarts: list[threading.Thread] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Assembly, "add", away_for_a_while)
         assert "24 frames in 2 tracks of 3 inputs, 1 rejected" in run(config)
-    timers[0].join()
+    restarts[0].join()
     return out
 
 
