@@ -19,6 +19,7 @@ _QUIET = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_DEDUP_LOGS": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_task_events_report_interval_ms": "0",  # kept by Ray's server for its dashboard: 10 kB a task
 }
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 """Workers are processes, one a core, and sums in one thread come out the same whatever the number of cores."""
