@@ -28,6 +28,7 @@ from benchmarks.processes import workers
 from pipeline.ledger import read_ledger, read_manifest
 
 ROOT = Path(__file__).parents[1]
+_STAGES = ("MapWorker", "decoder_process")
 
 
 def start(source: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
@@ -59,7 +60,8 @@ class Killer:
                 sys.exit(f"the run after kill {number - 1} failed")
 
     def _kill(self, process: subprocess.Popen[bytes], number: int) -> None:
-        if number % 2 or not (found := workers(process.pid)):
+        found = [worker for worker in workers(process.pid) if any(mark in worker.name for mark in _STAGES)]
+        if number % 2 or not found:
             os.killpg(process.pid, signal.SIGKILL)
             print(f"kill {number}: the driver", flush=True)
         else:
