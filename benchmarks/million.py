@@ -5,9 +5,9 @@
 Goes through what the driver goes through, each part in a process of its own that has loaded what the driver loads. The
 listing of a tree in VoxCeleb2's layout is made up (`--tree` makes the tree, of empty files), and so are the results of
 the stages, a track a clip; the shards' own bytes are left out; all else is the real code. `run` keeps results one after
-the other (of `--added` clips; the others' are written as such a run leaves them); `resume` is what a run does that
-finds all of it done, up to the report; `status` and `pairs` are what others do with it. Prints seconds of wall and
-processor time and the most memory so far.
+the other (of `--added` clips; the others' are written as such a run leaves them, and then the shards are noted);
+`resume` is what a run does that finds all of it done, up to the report; `status` and `pairs` are what others do with
+it. Prints seconds of wall and processor time and the most memory so far.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pipeline.errors import InputError, Reason
 from pipeline.ledger import LEDGER, MANIFEST, Status, read_ledger, write_ledger, write_manifest
 from pipeline.packs import Packs
 from pipeline.pairs import PairSampler
-from pipeline.parts import TrackPart
+from pipeline.parts import PARTS, TrackPart
 from pipeline.pieces import PACKED, Pieces, file_name
 from pipeline.plan import ClipResult, Plan, key_of
 from pipeline.progress import read_progress
@@ -136,14 +136,9 @@ def run(tree: Path, out: Path, size: Size) -> None:
     """A run that does all there is to do: some of it is timed, the rest written at once."""
     pipeline.assembly.join_parts = lambda *_: None
     results = Results(size)
-    root = str(tree.absolute())
-    clips = (
-        Clip(path=f"{folder}/{name}", identity=folder[-19:-12], video=folder[-11:], clip=name[:-4])
-        for folder, _, names in listing(root, size)
-        for name in names
-    )
-    some = list(islice(clips, size.added))
-    plan = Plan.of(Scan(some))
+    everything = Plan.of(scanned(tree, size)).clips  # in whose order a run works, and fills its packs
+    clips = iter(everything.values())
+    plan = Plan.of(Scan(list(islice(clips, size.added))))
     pieces = Pieces(out)
     pieces.begin({})
     assembly = Assembly(pieces, plan, SHARD_BYTES)
@@ -155,6 +150,12 @@ def run(tree: Path, out: Path, size: Size) -> None:
     with measured(f"{size.clips - size.added:,} others written"):
         while some := list(islice(clips, PACKED)):
             packs.add(results.pieces(some))
+    parts = [out / PARTS / file_name(f"{key} 0", ".tar") for key in (*plan.clips, "@key")]
+    pipeline.assembly.tree = lambda _: parts
+    with measured("their shards noted"):
+        pieces = Pieces(out)
+        pieces.begin({})
+        Assembly(pieces, Plan.of(Scan(list(everything.values()))), SHARD_BYTES).finish()
 
 
 def resume(tree: Path, out: Path, size: Size) -> None:

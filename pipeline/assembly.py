@@ -38,13 +38,17 @@ class Assembly:
             self._shards.append([(key, number) for key, number in parts])
         placed = {part for shard in self._shards for part in shard}
         self._sizes: dict[str, list[int]] = {}
+        there = {str(path) for path in tree(pieces.out / PARTS)}
+        lost = []
         for key, piece in pieces.read_all():
             if " " not in key:
                 self._take(key, piece)
+                if key in plan.clips and not there.issuperset(self._unplaced(key, piece["parts"], placed)):
+                    lost.append(key)
         complete = {key for key in self._sizes if all((key, n) in placed for n in range(len(self._sizes[key])))}
         self._placed = placed
         self._waiting = [key for key in plan.clips if key not in complete or not self._sizes[key]]
-        self.forget(self._lost())
+        self.forget(lost)
         self._next = 0
         self._open: list[tuple[str, int]] = []
         self._filled = 0
@@ -95,16 +99,10 @@ class Assembly:
                 yield replace(row, shard=_shard_name(number), offsets=offsets)
                 start = offsets[-1]
 
-    def _lost(self) -> list[str]:
-        """Clips with a part that waits for its shard and is not there: somebody cleaned up."""
+    def _unplaced(self, key: str, parts: list[Any], placed: set[tuple[str, int]]) -> list[str]:
+        """Files of parts that wait for their shard: where one is gone, somebody cleaned up."""
         folder = self._pieces.out / PARTS
-        there = {str(path) for path in tree(folder)}
-        waiting = (key for key in self._waiting if self._sizes.get(key))
-        return [key for key in waiting if not there.issuperset(str(folder / file) for file in self._unplaced(key))]
-
-    def _unplaced(self, key: str) -> list[str]:
-        parts = self._pieces.read(key)["parts"]
-        return [file for number, (file, _) in enumerate(parts) if (key, number) not in self._placed]
+        return [str(folder / file) for number, (file, _) in enumerate(parts) if (key, number) not in placed]
 
     def _take(self, key: str, piece: dict[str, Any]) -> None:
         self.results[key] = ClipResult(**piece["result"])
