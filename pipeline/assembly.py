@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from sys import intern
 from typing import Any
 
 from pipeline.ledger import ManifestRow
@@ -34,8 +35,11 @@ class Assembly:
         self.results: dict[str, ClipResult] = {}
         self._pieces, self._shard_bytes = pieces, shard_bytes
         self._shards: list[list[tuple[str, int]]] = []
+        for key, clip in plan.clips.items():  # of a million names, results and shards are to hold no copies
+            intern(key)
+            intern(clip.path)
         while (parts := pieces.get(_shard_key(len(self._shards)))) is not None:
-            self._shards.append([(key, number) for key, number in parts])
+            self._shards.append([(intern(key), number) for key, number in parts])
         placed = {part for shard in self._shards for part in shard}
         self._sizes: dict[str, list[int]] = {}
         there = {str(path) for path in tree(pieces.out / PARTS)}
@@ -105,7 +109,8 @@ class Assembly:
         return [str(folder / file) for number, (file, _) in enumerate(parts) if (key, number) not in placed]
 
     def _take(self, key: str, piece: dict[str, Any]) -> None:
-        self.results[key] = ClipResult(**piece["result"])
+        key, result = intern(key), piece["result"]
+        self.results[key] = ClipResult(**{**result, "path": intern(result["path"])})
         self._sizes[key] = [row["offsets"][-1] for _, row in piece["parts"]]
 
     def _seal(self) -> None:
