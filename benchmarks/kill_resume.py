@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.processes import workers
+from benchmarks.processes import workers_below
 from pipeline.ledger import read_ledger, read_manifest
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +60,7 @@ class Killer:
                 sys.exit(f"the run after kill {number - 1} failed")
 
     def _kill(self, process: subprocess.Popen[bytes], number: int) -> None:
-        found = [worker for worker in workers(process.pid) if any(mark in worker.name for mark in _STAGES)]
+        found = [worker for worker in workers_below(process.pid) if any(mark in worker.name for mark in _STAGES)]
         if number % 2 or not found:
             os.killpg(process.pid, signal.SIGKILL)
             print(f"kill {number}: the driver", flush=True)

@@ -136,8 +136,8 @@ def run(tree: Path, out: Path, size: Size) -> None:
     """A run that does all there is to do: some of it is timed, the rest written at once."""
     pipeline.assembly.join_parts = lambda *_: None
     results = Results(size)
-    everything = Plan.of(scanned(tree, size)).clips  # in whose order a run works, and fills its packs
-    clips = iter(everything.values())
+    whole = Plan.of(scanned(tree, size))  # in whose order a run works, and fills its packs
+    clips = iter(whole.clips.values())
     plan = Plan.of(Scan(list(islice(clips, size.added))))
     pieces = Pieces(out)
     pieces.begin({})
@@ -155,7 +155,7 @@ def run(tree: Path, out: Path, size: Size) -> None:
     with measured("their shards noted"):
         pieces = Pieces(out)
         pieces.begin({})
-        Assembly(pieces, Plan.of(Scan(list(everything.values()))), SHARD_BYTES).finish()
+        Assembly(pieces, whole, SHARD_BYTES).finish()
 
 
 def resume(tree: Path, out: Path, size: Size) -> None:

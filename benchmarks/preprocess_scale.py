@@ -25,6 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.processes import below, read_process
 from pipeline.encode import write_video
 from pipeline.ledger import read_ledger
 from pipeline.video import read_frames
@@ -37,35 +38,16 @@ def preprocess(source: Path, out: Path, *options: str) -> str:
     command = [sys.executable, "-m", "jobs.cli", "preprocess", str(source), str(out), *options]
     start = time.monotonic()
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    most = np.zeros(2)
+    most = lasting = 0
     while process.poll() is None:
-        most = np.maximum(most, sum(map(memory, family(process.pid))))
+        every = list(filter(None, [read_process(process.pid), *below(process.pid)]))
+        most = max(most, sum(one.pss for one in every))
+        lasting = max(lasting, sum(one.pss - one.in_files for one in every))
         time.sleep(0.5)
     if process.returncode:
         sys.exit(f"preprocess ended with {process.returncode}")
-    seconds, (everything, anonymous) = time.monotonic() - start, most / 2**20
-    return f"{seconds:.0f} s, at most {everything:.0f} MiB, {anonymous:.0f} MiB in no file"
-
-
-def family(root: int) -> set[int]:
-    """A process and all below it."""
-    found = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
-    rows = [tuple(map(int, line.split())) for line in found.splitlines()[1:]]
-    pids = {root}
-    while more := {pid for pid, parent in rows if parent in pids} - pids:
-        pids |= more
-    return pids
-
-
-def memory(pid: int) -> np.ndarray:
-    """Bytes, and those in no file."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    except OSError:  # it has ended
-        return np.zeros(2)
-    kib = {line.split()[0]: int(line.split()[1]) for line in lines}
-    pss = kib.get("Pss:", 0)
-    return 1024 * np.array([pss, pss - kib.get("Pss_File:", 0)])
+    seconds = time.monotonic() - start
+    return f"{seconds:.0f} s, at most {most / 2**20:.0f} MiB, {lasting / 2**20:.0f} MiB in no file"
 
 
 def repeated(clip: Path, count: int) -> Iterator[np.ndarray]:

@@ -13,7 +13,8 @@ _SET_CHILD_SUBREAPER = 36
 
 
 class Process(NamedTuple):
-    """name: the command line's beginning. pss, uss: bytes, its share of what is common included, and its own alone."""
+    """name: the command line's beginning. pss, uss: bytes, its share of what is common included, and its own alone;
+    in_files: of pss, what the system may drop, since it lies in files."""
 
     pid: int
     parent: int
@@ -21,6 +22,7 @@ class Process(NamedTuple):
     zombie: bool
     pss: int
     uss: int
+    in_files: int
     threads: int
     files: tuple[str, ...]
 
@@ -40,7 +42,7 @@ def below(root: int) -> list[Process]:
     return [process for process in found if process]
 
 
-def workers(root: int) -> list[Process]:
+def workers_below(root: int) -> list[Process]:
     """What does the work of a run below its driver: Ray's workers, and decoders. Not the agents of Ray's node, which
     takes the death of one for its own."""
     marks, agents = ("ray::", "pipeline.decoder_process"), ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
@@ -63,7 +65,8 @@ def read_process(pid: int) -> Process | None:
         return None
     pss = memory.get("Pss", 0)
     uss = memory.get("Private_Clean", 0) + memory.get("Private_Dirty", 0)
-    return Process(pid, int(state[1]), name, state[0] == "Z", pss, uss, int(state[17]), files)
+    in_files = memory.get("Pss_File", 0)
+    return Process(pid, int(state[1]), name, state[0] == "Z", pss, uss, in_files, int(state[17]), files)
 
 
 def _parents() -> Iterator[tuple[int, int]]:

@@ -94,7 +94,8 @@ def _one_error(address: str | None) -> Iterator[None]:
         yield
     except Exception as error:  # Ray raises Exception itself
         what = f"no Ray cluster at {address} (--address)" if address else "Ray did not start on this machine"
-        raise PipelineError(f"{what}: {str(error).splitlines()[0]}") from error
+        why, _, _ = (str(error).strip() or type(error).__name__).partition("\n")
+        raise PipelineError(f"{what}: {why}") from error
 
 
 @contextmanager

@@ -40,17 +40,16 @@ class Assembly:
             intern(clip.path)
         while (parts := pieces.get(_shard_key(len(self._shards)))) is not None:
             self._shards.append([(intern(key), number) for key, number in parts])
-        placed = {part for shard in self._shards for part in shard}
+        self._placed = {part for shard in self._shards for part in shard}
         self._sizes: dict[str, list[int]] = {}
         there = {str(path) for path in tree(pieces.out / PARTS)}
         lost = []
         for key, piece in pieces.read_all():
             if " " not in key:
                 self._take(key, piece)
-                if key in plan.clips and not there.issuperset(self._unplaced(key, piece["parts"], placed)):
-                    lost.append(key)
-        complete = {key for key in self._sizes if all((key, n) in placed for n in range(len(self._sizes[key])))}
-        self._placed = placed
+                if key in plan.clips and not there.issuperset(self._unplaced(key, piece["parts"])):
+                    lost.append(key)  # somebody cleaned up
+        complete = {key for key in self._sizes if all((key, n) in self._placed for n in range(len(self._sizes[key])))}
         self._waiting = [key for key in plan.clips if key not in complete or not self._sizes[key]]
         self.forget(lost)
         self._next = 0
@@ -103,10 +102,10 @@ class Assembly:
                 yield replace(row, shard=_shard_name(number), offsets=offsets)
                 start = offsets[-1]
 
-    def _unplaced(self, key: str, parts: list[Any], placed: set[tuple[str, int]]) -> list[str]:
-        """Files of parts that wait for their shard: where one is gone, somebody cleaned up."""
+    def _unplaced(self, key: str, parts: list[Any]) -> list[str]:
+        """Files of parts that wait for their shard."""
         folder = self._pieces.out / PARTS
-        return [str(folder / file) for number, (file, _) in enumerate(parts) if (key, number) not in placed]
+        return [str(folder / file) for number, (file, _) in enumerate(parts) if (key, number) not in self._placed]
 
     def _take(self, key: str, piece: dict[str, Any]) -> None:
         key, result = intern(key), piece["result"]

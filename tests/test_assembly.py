@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
+from outputs import shards
 from samples import HEAD, make_sample
 
+from pipeline import packs
 from pipeline.assembly import Assembly
 from pipeline.errors import InputError, PipelineError, Reason
 from pipeline.ledger import ManifestRow, Status
@@ -60,10 +63,6 @@ def work(out: Path, name: str) -> tuple[str, ClipResult, list[TrackPart]]:
         parts.append(TrackPart(file, asdict(row)))
     fault = None if parts else InputError(Reason.UNREADABLE, "bob.mp4: broken")
     return KEYS[name], ClipResult.of(clip(name), fault, tracks=len(parts), frames=3 * len(parts), seconds=1.0), parts
-
-
-def shards(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(out.glob("*.tar"))}
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +177,33 @@ def test_a_clip_of_which_a_part_was_deleted_is_done_again(straight: Path, tmp_pa
     again.add(*work(tmp_path, "dee"))
     again.finish()
     assert shards(tmp_path) == shards(straight)
+
+
+def test_a_run_taken_up_reads_each_pack_for_results_once(straight: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the order of the plan, and all clips waiting for their shards."""
+    out = straight.parent / "packed"
+    for name in reversed(TRACKS):
+        begin(out, shard_bytes=10**9, packed=1).add(*work(out, name))
+    begin(out, shard_bytes=10**9, packed=1)
+    reads: list[list[str]] = []
+    read_table = packs.pq.read_table
+
+    def counted(file: Any, columns: list[str]) -> Any:
+        reads.append(columns)
+        return read_table(file, columns=columns)
+
+    monkeypatch.setattr(packs.pq, "read_table", counted)
+    begin(out, shard_bytes=10**9, packed=1)
+    assert sum("result" in columns for columns in reads) == len(TRACKS)
+
+
+def test_of_names_results_hold_no_copies(tmp_path: Path) -> None:
+    """A million clips have as many names, in memory once."""
+    zoe = clip("zoe who is nowhere else")
+    plan = Plan.of(Scan([zoe]))
+    (planned,) = plan.clips
+    fault = InputError(Reason.UNREADABLE, "broken")
+    begin(tmp_path, plan).add(planned, ClipResult.of(zoe, fault, tracks=0, frames=0, seconds=1.0), [])
+    ((key, result),) = begin(tmp_path, plan).results.items()
+    assert key is planned
+    assert result.path is zoe.path

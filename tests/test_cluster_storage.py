@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from outputs import put, shards
 from s3_server import BUCKET, Server, running_server
 from synthetic_dataset import MadeTrack, write_dataset
 from three_nodes import (
@@ -23,7 +24,6 @@ from three_nodes import (
     three_nodes,
 )
 
-from pipeline.atomic import atomic_path
 from pipeline.ledger import Status, read_ledger, read_manifest
 from pipeline.render_ledger import read_render_ledger
 from pipeline.storage import locate, tree
@@ -56,15 +56,6 @@ def dataset(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in tree(folder):
         put(locate(f"{STORE}/dataset") / path.name, path.read_bytes())
     return folder
-
-
-def put(path: Path, data: bytes) -> None:
-    with atomic_path(path) as partial:
-        partial.write_bytes(data)
-
-
-def shards(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".tar"}
 
 
 def test_preprocess(nodes: Nodes, server: Server, excerpt: Path, tmp_path: Path) -> None:

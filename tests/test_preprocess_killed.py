@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import workers
+from benchmarks.processes import workers_below
 from pipeline.ledger import read_ledger, read_manifest
 
 CLIPS = 6
@@ -51,7 +51,7 @@ def test_kills_of_driver_and_workers_leave_no_trace(excerpt: Path, tmp_path: Pat
         assert process.wait() == -signal.SIGKILL, "it was to be killed before it was done"
     process = start(inputs, killed, workers=1)
     wait_for_more(process, killed, ".pieces/*/*.json")
-    doomed = workers(process.pid)
+    doomed = workers_below(process.pid)
     assert any("MapWorker" in worker.name for worker in doomed)
     for worker in doomed:
         with suppress(ProcessLookupError):  # ended with the one before

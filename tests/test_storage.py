@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 import pytest
+from outputs import put
 from s3_server import BUCKET, SECRET, Server, running_server
 
 from jobs.cli import cli
@@ -40,12 +41,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def folder(server: Server, request: pytest.FixtureRequest) -> Path:
     """A place of the test's own on the server."""
     return locate(f"s3://{BUCKET}/{request.node.name}")
-
-
-def put(path: Path, data: bytes) -> Path:
-    with atomic_path(path) as partial:
-        partial.write_bytes(data)
-    return path
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import ray
+from outputs import put, shards
 from s3_server import BUCKET, KEY, SECRET, Server, running_server
 
 from jobs import status
@@ -17,7 +18,6 @@ from jobs.preprocess import run as run_preprocess
 from jobs.render import RenderRunConfig
 from jobs.render import run as run_render
 from pipeline.assembly import Assembly
-from pipeline.atomic import atomic_path
 from pipeline.errors import PipelineError
 from pipeline.ledger import read_ledger, read_manifest
 from pipeline.parts import PARTS
@@ -76,7 +76,7 @@ def dataset(server: Server, clips: Path) -> Path:
     assert "1 of 3" in status.run(out)
     remove(tree(out / PARTS))
 
-    def away_for_a_while(self: Assembly, *found: Any) -> None:
+    def add_and_restart(self: Assembly, *found: Any) -> None:
         if not restarts:
             restarts.append(threading.Thread(target=server.restart))
             restarts[0].start()
@@ -84,7 +84,7 @@ def dataset(server: Server, clips: Path) -> Path:
 
     restarts: list[threading.Thread] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Assembly, "add", away_for_a_while)
+        patch.setattr(Assembly, "add", add_and_restart)
         assert "24 frames in 2 tracks of 3 inputs, 1 rejected" in run(config)
     restarts[0].join()
     return out
@@ -96,15 +96,6 @@ def run(config: PreprocessConfig) -> str:
     except PipelineError as error:
         rows = "; ".join(row.message for row in read_ledger(config.out))
         raise AssertionError(f"{error}: {rows}") from error
-
-
-def put(path: Path, data: bytes) -> None:
-    with atomic_path(path) as partial:
-        partial.write_bytes(data)
-
-
-def shards(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".tar"}
 
 
 def test_shards_are_the_same_bytes_as_in_a_folder(dataset: Path, straight: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from outputs import put
 from s3_server import BUCKET, running_server
 from synthetic_dataset import write_dataset
 
@@ -17,7 +18,6 @@ from jobs.recipe import Intervals, Recipe
 from jobs.run_folder import RunFolder
 from jobs.settings import change
 from jobs.train import TrainConfig, TrainTask, run
-from pipeline.atomic import atomic_path
 from pipeline.storage import for_arrow, locate, tree
 
 
@@ -44,8 +44,7 @@ def trained(dataset: Path, folder: Path, *steps: int) -> Checkpoint:
 def test_training_reads_and_writes_there_and_goes_on(bucket: Path, tmp_path: Path) -> None:
     here, there = write_dataset(tmp_path / "dataset", size=32), bucket / "dataset"
     for path in tree(here):
-        with atomic_path(there / path.name) as partial:
-            partial.write_bytes(path.read_bytes())
+        put(there / path.name, path.read_bytes())
     folder = RunFolder(bucket / "run")
     checkpoint = trained(there, folder.path, 1, 2)
     assert checkpoint.name == f"{folder.path}/checkpoints/step-000000002.pth"
