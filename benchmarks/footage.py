@@ -1,16 +1,22 @@
-"""Cropped tracks of real clips, as benchmarks of fits ask for them on their command lines."""
+"""Real clips for benchmarks: cropped tracks, as those of fits ask for on their command lines, and long videos."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
 
 from pipeline.crop import CropConfig, CropTrack
+from pipeline.encode import write_video
 from pipeline.records import Crops, Track
 from pipeline.sources import scan
 from pipeline.tracks import FindTracks, TrackConfig
+from pipeline.video import read_frames
+
+RATE = 25
+"""Frames a second of a long video."""
 
 
 def footage_parser(about: str | None) -> argparse.ArgumentParser:
@@ -35,3 +41,9 @@ def cropped_tracks(options: argparse.Namespace) -> Iterator[tuple[str, Track, Cr
 def _first_frames(track: Track, count: int | None) -> Track:
     names = ("numbers", "times", "landmarks", "head_pose")
     return replace(track, **{name: getattr(track, name)[:count] for name in names})
+
+
+def write_long_video(path: Path, clip: Path, minutes: float) -> None:
+    """The clip's pictures to and fro for so long, so that nothing jumps and one face goes on without a cut."""
+    images = [frame.image for frame in read_frames(clip)]
+    write_video(path, islice(cycle(images + images[-2:0:-1]), round(minutes * 60 * RATE)), RATE)

@@ -17,18 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from itertools import cycle, islice
 from pathlib import Path
-
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.footage import write_long_video
 from benchmarks.processes import below, read_process
-from pipeline.encode import write_video
 from pipeline.ledger import read_ledger
-from pipeline.video import read_frames
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,12 +45,6 @@ def preprocess(source: Path, out: Path, *options: str) -> str:
     return f"{seconds:.0f} s, at most {most / 2**20:.0f} MiB, {lasting / 2**20:.0f} MiB in no file"
 
 
-def repeated(clip: Path, count: int) -> Iterator[np.ndarray]:
-    """Its pictures forth and back, so that nothing jumps."""
-    images = [frame.image for frame in read_frames(clip)]
-    return islice(cycle(images + images[-2:0:-1]), count)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", type=Path)
@@ -75,7 +64,7 @@ def main() -> None:
             print(f"{len(read_ledger(out))} clips, {workers} CPU: {said}", flush=True)
         for minutes in options.minutes:
             video = scratch / f"{minutes:g}.mp4"
-            write_video(video, repeated(options.clip, round(minutes * 60 * 25)), 25)
+            write_long_video(video, options.clip, minutes)
             said = preprocess(video, scratch / f"long{minutes:g}", "--workers", "1")
             print(f"{minutes:g} minutes: {said}", flush=True)
 

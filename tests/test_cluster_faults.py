@@ -96,7 +96,7 @@ def test_preprocess_is_stopped_goes_on_and_loses_a_node_and_its_shards_are_those
 def test_render_loses_a_node_and_every_video_is_that_of_one_node(nodes: Nodes, dataset: Path, tmp_path: Path) -> None:
     finish(start("render", tmp_path / "one", "--dataset", dataset, *RENDERED, "--cpus", "1"))
     process = start("render", tmp_path / "many", "--dataset", dataset, *RENDERED, "--address", nodes.address)
-    disturb(nodes, process, "_Writer", lambda: results_in(tmp_path / "many"))
+    disturb(nodes, process, "ray::Writer", lambda: results_in(tmp_path / "many"))
 
     one, many = (read_render_ledger(tmp_path / name) for name in ("one", "many"))
     assert [(row.output, row.status, row.sha256) for row in many] == [(row.output, "done", row.sha256) for row in one]

@@ -79,7 +79,7 @@ def test_render(nodes: Nodes, server: Server, dataset: Path, tmp_path: Path) -> 
     finish(start("render", tmp_path / "one", "--dataset", dataset, *RENDERED, "--cpus", "1"))
     many = locate(f"{STORE}/videos")
     process = start("render", f"{STORE}/videos", "--dataset", f"{STORE}/dataset", *RENDERED, "--address", nodes.address)
-    disturb(nodes, process, "_Writer", lambda: results_in(many), server.restart)
+    disturb(nodes, process, "ray::Writer", lambda: results_in(many), server.restart)
 
     rows, expected = read_render_ledger(many), read_render_ledger(tmp_path / "one")
     assert [(row.output, row.status, row.sha256) for row in rows] == [

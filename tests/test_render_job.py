@@ -17,7 +17,7 @@ from jobs.outputs import MisuseError
 from jobs.reenact import ReenactConfig
 from jobs.reenact import run as reenact
 from jobs.render import RenderRunConfig, run
-from jobs.render_graph import CHUNK
+from jobs.render_actors import CHUNK
 from pipeline.crop import CropConfig
 from pipeline.errors import PipelineError, Reason
 from pipeline.ledger import Status

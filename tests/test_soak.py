@@ -1,4 +1,4 @@
-"""The verdict of `benchmarks/soak.py`: a leak is told from noise, and what is left behind is named."""
+"""`benchmarks/soak_verdict.py`: a leak is told from noise, and what is left behind is named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.soak import trend, verdict
+from benchmarks.soak_verdict import trend, verdict
 
 CLEAN: dict[str, list[str]] = {"processes": [], "scratch": [], "shared": []}
 
