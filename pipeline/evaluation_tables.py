@@ -21,10 +21,10 @@ _GROUPS: dict[Group, str] = {
 _ARROWS = {"up": "\N{UPWARDS ARROW}", "down": "\N{DOWNWARDS ARROW}", NEITHER: "\N{RIGHTWARDS ARROW}1"}
 _NOT_RUN, _EMPTY = '<td class="unsure">not run</td>', "<td></td>"
 STYLE = Html("""<style>
-table.means { width: 100%; table-layout: fixed; margin: .4rem 0 1.2rem; }
+table.means { width: 100%; margin: .4rem 0 1.2rem; }
 table.means caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 table.means th, table.means td { padding: .25rem .6rem .25rem 0; line-height: 1.25; }
-table.means th:first-child { width: 15rem; font-weight: 500; overflow-wrap: anywhere; }
+table.means th:first-child { width: 15rem; min-width: 9rem; font-weight: 500; overflow-wrap: anywhere; }
 table.means tr.heads th { border-bottom: 2px solid var(--line); }
 table.means tr.less th { color: var(--soft); padding-left: 1rem; font-weight: 400; }
 table.means tr.first td, table.means tr.first th { border-top: 2px solid var(--line); }
